@@ -1,0 +1,18 @@
+/** @jest-config-loader esbuild-register */
+import type { Config } from 'jest';
+
+export default {
+  roots: ['<rootDir>/src'],
+  testMatch: ['**/*.spec.ts'],
+  globalSetup: '<rootDir>/src/__tests__/helpers/start-test-postgres.ts',
+  globalTeardown: '<rootDir>/src/__tests__/helpers/stop-test-postgres.ts',
+  setupFiles: ['<rootDir>/src/__tests__/helpers/quiet-log.ts'],
+  setupFilesAfterEnv: ['<rootDir>/src/__tests__/helpers/own-database.ts'],
+  // Tests run as CommonJS, so that jest.mock() is hoisted and works as job authors write it; the server itself runs as
+  // ES modules (esm.spec.ts imports every job that way).
+  transform: { '\\.tsx?$': ['ts-jest', { tsconfig: { module: 'commonjs', isolatedModules: true } }] },
+  // Relative imports end in .js, as Node wants them; here the file is still a .ts.
+  moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
+  maxWorkers: 2,
+  testTimeout: 30_000,
+} satisfies Config;

@@ -1,0 +1,55 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import path from 'node:path';
+import { waitUntil } from './wait-until.js';
+
+const ROOT = path.resolve(__dirname, '../../..');
+const FIXTURE_JOBS = path.resolve(__dirname, '../fixtures/jobs');
+
+/** The real service in a process of its own. */
+export interface ServiceProcess {
+  readonly url: string;
+  readonly child: ChildProcess;
+  /** All that it has printed. */
+  output(): string;
+  /** Its exit code, or the signal that ended it. */
+  readonly exited: Promise<number | NodeJS.Signals>;
+}
+
+const running = new Set<ChildProcess>();
+
+/** Starts the service over the fixture jobs on a free port; resolves when it listens, and is ready unless told otherwise. */
+export async function startServiceProcess(env: NodeJS.ProcessEnv = {}, { untilReady = true, arguments: args = [] }: { untilReady?: boolean; arguments?: string[] } = {}): Promise<ServiceProcess> {
+  const child = spawn(process.execPath, ['--import', 'tsx', path.join(ROOT, 'src/server.ts'), ...args], {
+    cwd: ROOT,
+    env: { ...process.env, PORT: '0', JOBS_FOLDER: FIXTURE_JOBS, LOG_LEVEL: 'debug', NO_COLOR: '1', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  running.add(child);
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (part: Buffer) => (output += part.toString()));
+  const exited = new Promise<number | NodeJS.Signals>((resolve) => {
+    child.once('exit', (code, signal) => {
+      running.delete(child);
+      resolve(code ?? signal!);
+    });
+  });
+  const isGone = () => child.exitCode !== null || child.signalCode !== null;
+  const url = await waitUntil('the service listens', () => {
+    if (isGone()) throw new Error(`the service ended:\n${output}`);
+    return /Listening on (http:\S+)/.exec(output)?.[1];
+  });
+  if (untilReady) await waitUntil('the service is ready', async () => (await fetch(`${url}/readyz`)).status === 200);
+  return { url, child, exited, output: () => output };
+}
+
+/** Ends, by kill -9, whatever a test has left running. */
+export async function killServiceProcesses(): Promise<void> {
+  await Promise.all([...running].map((child) => new Promise((resolve) => {
+    child.once('exit', resolve);
+    child.kill('SIGKILL');
+  })));
+}
+
+/** POSTs JSON to a job of the service. */
+export const callJob = (service: ServiceProcess, slug: string, body: unknown = {}, headers: Record<string, string> = {}): Promise<Response> =>
+  fetch(`${service.url}/jobs/${slug}`, { method: 'POST', headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(body) });

@@ -1,0 +1,13 @@
+import path from 'node:path';
+import { createApp } from '@commons/backend/app.js';
+import { createJobRegistry, type JobRegistry } from '@commons/backend/lib/job-registry.js';
+
+const FIXTURES = path.resolve(__dirname, '../fixtures/jobs');
+
+/** The registry of a folder of jobs, by default the fixtures. */
+export const testRegistry = (folder = FIXTURES): JobRegistry =>
+  createJobRegistry({ folder, importFile: (file) => import(file), loadTimeoutMs: 5_000 });
+
+/** The whole app over the fixture jobs, as the service builds it. */
+export const testApp = (registry = testRegistry()) =>
+  createApp({ registry, bodyLimit: 1_048_576, whyNotReady: async () => undefined });

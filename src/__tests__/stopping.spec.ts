@@ -1,0 +1,111 @@
+import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
+import { callJob, killServiceProcesses, startServiceProcess } from './helpers/service-process.js';
+import { waitUntil } from './helpers/wait-until.js';
+
+const newestRun = async (jobName: string) => (await BatchJobRun.list({ jobName, limit: 1 }))[0];
+const untilRunning = (jobName: string) =>
+  waitUntil(`${jobName} runs`, async () => ((await newestRun(jobName))?.status === 'running' ? newestRun(jobName) : undefined));
+
+afterEach(killServiceProcesses);
+
+describe('SIGTERM', () => {
+  it('ends an idle service at once, with code 0', async () => {
+    const service = await startServiceProcess();
+    service.child.kill('SIGTERM');
+    expect(await service.exited).toBe(0);
+  });
+
+  it('fires the signal of an active run, whose caller gets 503 and whose row says interrupted', async () => {
+    const service = await startServiceProcess();
+    const answer = callJob(service, 'waits', { ms: 60_000 });
+    const run = await untilRunning('waits');
+    service.child.kill('SIGTERM');
+    const { status, headers } = await answer;
+    expect(status).toBe(503);
+    expect(headers.get('retry-after')).not.toBeNull();
+    expect(await service.exited).toBe(0);
+    expect(await BatchJobRun.find(run.id)).toMatchObject({ status: 'interrupted', httpStatus: 503 });
+  });
+
+  it('lets a run that ends within the grace end well, while new ones are refused with 503', async () => {
+    const service = await startServiceProcess();
+    const answer = callJob(service, 'waits', { ms: 3_000, deaf: true });
+    const run = await untilRunning('waits');
+    service.child.kill('SIGTERM');
+    await waitUntil('it is unready', async () => (await fetch(`${service.url}/readyz`)).status === 503);
+    const refused = await callJob(service, 'no-op');
+    expect(refused.status).toBe(503);
+    expect(refused.headers.get('retry-after')).toBe('5');
+    expect((await answer).status).toBe(200);
+    expect(await service.exited).toBe(0);
+    expect(await BatchJobRun.find(run.id)).toMatchObject({ status: 'succeeded' });
+  });
+
+  it('gives up on a deaf run when the grace is over: interrupted, 503, and code 0', async () => {
+    const service = await startServiceProcess({ SHUTDOWN_GRACE: '1s' });
+    const answer = callJob(service, 'waits', { ms: 60_000, deaf: true });
+    const run = await untilRunning('waits');
+    service.child.kill('SIGTERM');
+    expect((await answer).status).toBe(503);
+    expect(await service.exited).toBe(0);
+    expect(await BatchJobRun.find(run.id)).toMatchObject({ status: 'interrupted' });
+  });
+
+  it('ends at once when it comes a second time', async () => {
+    const service = await startServiceProcess({ SHUTDOWN_GRACE: '60s' });
+    callJob(service, 'waits', { ms: 60_000, deaf: true }).catch(() => undefined);
+    await untilRunning('waits');
+    service.child.kill('SIGTERM');
+    await waitUntil('it stops', () => service.output().includes('Stopping (SIGTERM)'));
+    // One that comes right away is the echo of the first: npm and tsx pass on what the terminal has sent them all.
+    service.child.kill('SIGTERM');
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    expect(service.child.exitCode).toBeNull();
+    service.child.kill('SIGTERM');
+    expect(await service.exited).toBe(143);
+  });
+});
+
+describe('a process that dies', () => {
+  it('leaves runs that another replica marks as lost once their lease has passed', async () => {
+    const dying = await startServiceProcess({ RUN_LEASE: '2s' });
+    const answer = callJob(dying, 'waits', { ms: 60_000 });
+    const run = await untilRunning('waits');
+    dying.child.kill('SIGKILL');
+    await expect(answer).rejects.toThrow();
+    const other = await startServiceProcess({ RUN_LEASE: '2s' });
+    await waitUntil('the run is lost', async () => (await BatchJobRun.find(run.id))?.status === 'lost');
+    await waitUntil('it is logged', () => other.output().includes(`Run ${run.id} of waits is lost`));
+    expect(await BatchJobRun.find(run.id)).toMatchObject({ errorName: 'RunLost', leaseUntil: null });
+  });
+
+  it('is told from one that lives: a run longer than its lease is not lost', async () => {
+    const service = await startServiceProcess({ RUN_LEASE: '1s' });
+    const answer = await callJob(service, 'waits', { ms: 4_000 });
+    expect(answer.status).toBe(200);
+  });
+
+  it('leaves a lost run also when the job itself called process.exit(0)', async () => {
+    const service = await startServiceProcess({ RUN_LEASE: '2s' });
+    await expect(callJob(service, 'exits')).rejects.toThrow();
+    expect(await service.exited).toBe(0);
+    const run = await newestRun('exits');
+    await startServiceProcess({ RUN_LEASE: '2s' });
+    await waitUntil('the run is lost', async () => (await BatchJobRun.find(run!.id))?.status === 'lost');
+  });
+});
+
+describe('a promise that a job let go of', () => {
+  it('harms nobody when it rejects, and is logged with its run', async () => {
+    const service = await startServiceProcess();
+    const answer = await callJob(service, 'detached-rejection');
+    expect(answer.status).toBe(200);
+    await waitUntil('it is logged', () => service.output().includes('nobody awaited this'));
+    const id = answer.headers.get('job-run-id')!;
+    await waitUntil('it is kept with the run', async () => {
+      const { lines } = (await (await fetch(`${service.url}/runs/${id}/logs`)).json()) as { lines: { message: string }[] };
+      return lines.some(({ message }) => message.includes('nobody awaited this'));
+    });
+    expect((await callJob(service, 'no-op')).status).toBe(200);
+  });
+});

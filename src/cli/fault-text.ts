@@ -1,0 +1,33 @@
+import { EnvConfigError } from '../lib/env-config.js';
+import { isUnreachable } from '../lib/postgres-fault.js';
+import { ServiceError } from '../lib/service-error.js';
+import { CliError } from './cli-error.js';
+
+/** What a person is told of a command that failed: a line where the reason is known, a stack where it is a defect of ours. */
+export function faultText(error: unknown): string {
+  if (!(error instanceof Error)) return `error: ${String(error)}`;
+  if (error instanceof CliError || error instanceof EnvConfigError) return `error: ${error.message}`;
+  if (error instanceof ServiceError) return [`error: ${error.message}`, ...causeText(error.cause)].join('\n');
+  const known = databaseFault(error);
+  return known === undefined ? `error: ${error.stack ?? error.message}` : `error: ${known}`;
+}
+
+// https://www.postgresql.org/docs/current/errcodes-appendix.html
+const REFUSED = new Set(['28000', '28P01', '3D000', '42501']);
+const UNDEFINED_TABLE = '42P01';
+
+function databaseFault(error: Error & { code?: unknown }): string | undefined {
+  if (error.code === UNDEFINED_TABLE) return `The database is not migrated (${error.message}). Run: npm run migrate`;
+  if (isUnreachable(error)) return `The database cannot be reached: ${messageOf(error)}. ${hint()}`;
+  return REFUSED.has(String(error.code)) ? `The database refuses: ${messageOf(error)}. ${hint()}` : undefined;
+}
+
+const hint = (): string => (process.env.DATABASE_URL ? 'See DATABASE_URL.' : 'See DATA_FOLDER, or set DATABASE_URL.');
+
+const causeText = (cause: unknown): string[] => (cause instanceof Error ? [`  ${messageOf(cause)}`] : []);
+
+/** A host of several addresses fails with an AggregateError, whose own message is empty. */
+function messageOf(error: Error): string {
+  const [first] = error instanceof AggregateError ? error.errors : [];
+  return error.message || (first instanceof Error ? first.message : error.name);
+}

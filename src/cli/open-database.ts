@@ -1,0 +1,46 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ClientConfig } from 'pg';
+import { closeDatabase, connectionSettings } from '../lib/database.js';
+import { envConfig } from '../lib/env-config.js';
+import { migrate } from '../lib/migrate.js';
+import { readPool } from '../lib/service-pools.js';
+import { migrationsOf, type SourceTree } from '../lib/source-tree.js';
+import { CliError } from './cli-error.js';
+import { note } from './result-stream.js';
+
+/**
+ * Does `work` on the server's own database, migrated first as the server does it. The embedded Postgres is started where
+ * it does not run, and shared where it does.
+ */
+export const withDatabase = <T>(source: SourceTree, work: () => Promise<T>): Promise<T> =>
+  whileConnected(async (connection) => {
+    if (envConfig().migrateOnStart) await migrate(migrationsOf(source, connection));
+    return work();
+  });
+
+/** Does `work` with the database in reach, and lets go of it after. */
+export async function whileConnected<T>(work: (connection: ClientConfig) => Promise<T>): Promise<T> {
+  try {
+    const connection = await findDatabase();
+    // Asked first: this pool gives up after seconds, where the migrations' would wait for a minute.
+    await readPool.query({ text: 'select 1', values: [] });
+    return await work(connection);
+  } finally {
+    // A job that was given up on may still hold a connection, and is not waited for. Nor does a close that fails change
+    // what the command has done.
+    const closed = closeDatabase().catch((error: Error) => note(`warning: the database was not closed in order: ${error.message}`));
+    await Promise.race([closed, delay(LONGEST_CLOSE)]);
+  }
+}
+
+/** What keeps the embedded Postgres from starting says itself what to do. @throws {CliError} */
+async function findDatabase(): Promise<ClientConfig> {
+  try {
+    return await connectionSettings();
+  } catch (error) {
+    throw new CliError((error as Error).message, { cause: error });
+  }
+}
+
+/** ms */
+const LONGEST_CLOSE = 5_000;

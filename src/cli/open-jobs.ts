@@ -1,0 +1,34 @@
+import { createJobRegistry, type Job, type JobRegistry } from '../lib/job-registry.js';
+import { jobFolderOf, type SourceTree } from '../lib/source-tree.js';
+import { CliError } from './cli-error.js';
+
+/** The server's own jobs. @throws {CliError} when their folder cannot be read */
+export function openJobs(source: SourceTree): JobRegistry {
+  try {
+    return createJobRegistry(jobFolderOf(source));
+  } catch (error) {
+    throw new CliError(`the folder of the jobs cannot be read: ${(error as Error).message}`);
+  }
+}
+
+/** @throws {CliError} when there is no job of that name */
+export function findJob(jobs: JobRegistry, slug: string): Job {
+  const job = jobs.find(slug);
+  if (job) return job;
+  const fault = jobs.faults().find(({ name }) => name === slug);
+  throw new CliError(fault?.reason ?? `there is no job ${JSON.stringify(slug)}. ${jobNames(jobs)}`);
+}
+
+const MOST_NAMES = 50;
+
+function jobNames(jobs: JobRegistry): string {
+  const names = jobs.list().map(({ slug }) => slug);
+  const shown = names.slice(0, MOST_NAMES).join(', ');
+  return names.length > MOST_NAMES ? `Some of the ${names.length} there are: ${shown}, ... (see: list)` : `There are: ${shown || 'none'}`;
+}
+
+/** Why a job cannot be loaded, naming its file: the cause of what `load` throws, which is kept from callers over HTTP. */
+export function loadFault(error: unknown): string {
+  const { cause, message } = error as Error;
+  return cause instanceof Error ? cause.message : message;
+}

@@ -1,0 +1,48 @@
+import express, { type RequestHandler } from 'express';
+import { ServiceError } from '../lib/service-error.js';
+import { parseJson } from '../lib/parse-json.js';
+
+/**
+ * Reads a run's body into `req.body`: JSON, whether it is called that or application/octet-stream (which is what Google
+ * Cloud Scheduler calls every body unless told otherwise:
+ * https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs#HttpTarget). No body at all is `{}`.
+ * @param limit bytes, after decompression
+ */
+export function readBody(limit: number): RequestHandler {
+  const readBytes = express.raw({ type: () => true, limit });
+  return (req, res, next) => {
+    readBytes(req, res, (error?: unknown) => {
+      if (error) return next(refusalOf(error, limit));
+      try {
+        req.body = bodyOf(req.body, req.headers['content-type']);
+        next();
+      } catch (refusal) {
+        next(refusal);
+      }
+    });
+  };
+}
+
+function bodyOf(bytes: unknown, contentType: string | undefined): unknown {
+  if (!Buffer.isBuffer(bytes) || bytes.length === 0) return {};
+  refuseOtherTypes(contentType);
+  return parseJson(bytes.toString('utf8'));
+}
+
+const JSON_TYPE = /^application\/(json|octet-stream|[a-z0-9.+-]+\+json)$/;
+
+function refuseOtherTypes(contentType: string | undefined): void {
+  if (contentType === undefined || contentType === 'application/json') return;
+  const [type = '', ...parameters] = contentType.toLowerCase().split(';').map((part) => part.trim());
+  if (!JSON_TYPE.test(type)) throw new ServiceError(415, 'The body must be JSON: send it with Content-Type: application/json.');
+  const charset = parameters.find((parameter) => parameter.startsWith('charset='))?.slice('charset='.length).replaceAll('"', '');
+  if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8') throw new ServiceError(415, 'The body must be encoded as UTF-8.');
+}
+
+/** The body parser's error in our words: its own may quote the request. */
+function refusalOf(error: unknown, limit: number): ServiceError {
+  const { status, type } = error as { status?: number; type?: string };
+  if (status === 413) return new ServiceError(413, `The body is over the limit of ${limit} bytes (BODY_LIMIT).`);
+  if (type === 'encoding.unsupported') return new ServiceError(415, 'The Content-Encoding must be gzip, deflate, br or identity.');
+  return new ServiceError(400, 'The body could not be read: it was cut off, or is not what its headers say.', { cause: error });
+}

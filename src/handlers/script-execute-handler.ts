@@ -1,0 +1,39 @@
+import type { Request, RequestHandler } from 'express';
+import type { Job, JobRegistry } from '../lib/job-registry.js';
+import { runJob } from '../lib/run-job.js';
+import { ServiceError } from '../lib/service-error.js';
+import { schedulerCall } from './scheduler-call.js';
+import { sendRun } from './send-run.js';
+import { sendRunElsewhere } from './send-run-elsewhere.js';
+import { traceOf } from './trace-of.js';
+
+/** The job that the address names. @throws {ServiceError} 404 */
+export function jobOf(registry: JobRegistry, req: Request): Job {
+  const job = registry.find(String(req.params.slug));
+  if (!job) throw new ServiceError(404, 'There is no job of that name. GET /jobs lists them.');
+  return job;
+}
+
+/** Refuses a job that there is not before its body is read. */
+export const requireJob =
+  (registry: JobRegistry): RequestHandler =>
+  (req, _res, next) => {
+    jobOf(registry, req);
+    next();
+  };
+
+/** POST /jobs/:slug: runs the job, and answers when its outcome is recorded. */
+export const scriptExecuteHandler =
+  (registry: JobRegistry): RequestHandler =>
+  async (req, res) => {
+    const job = jobOf(registry, req);
+    const run = await runJob(job, {
+      trigger: 'http',
+      body: req.body,
+      request: req,
+      trace: traceOf(req),
+      ...schedulerCall(req, job.slug),
+    });
+    if ('elsewhere' in run) await sendRunElsewhere(res, run.id);
+    else sendRun(res, run);
+  };

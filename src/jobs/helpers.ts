@@ -1,0 +1,42 @@
+import type { Request } from 'express';
+
+/** What JSON can hold. A key whose value is undefined is left out, as JSON.stringify leaves it out. */
+export type JSONData = string | number | boolean | null | JSONData[] | { [key: string]: JSONData | undefined };
+
+/**
+ * The default export of a job file. What it resolves to is the answer's JSON; nothing at all answers 204. Throw a
+ * StatusError for an answer of your own; whatever else is thrown is an opaque 500, recorded in full with the run.
+ */
+export type ScriptHandler = (req: Request) => Promise<JSONData | undefined | void>;
+
+/**
+ * Ends the run as `failed`, and the caller gets `status` with `data` in the problem (RFC 9457): a string as its
+ * `detail`, anything else as its `data`. Only whole numbers from 400 to 599 are honoured; another status answers 500.
+ */
+export class StatusError extends Error {
+  override readonly name: string = 'StatusError';
+
+  constructor(
+    readonly status: number,
+    readonly data: JSONData,
+    options?: ErrorOptions,
+  ) {
+    super(typeof data === 'string' ? data : `status ${status}`, options);
+  }
+}
+
+/**
+ * A StatusError that is no failure ("already done", "nothing to do"): the caller gets `status`, which may also be 200
+ * to 299, and the run is `succeeded`.
+ */
+export class AcceptableError extends StatusError {
+  override readonly name = 'AcceptableError';
+}
+
+/** What a job file may say of itself: `export const config: JobConfig = {...}`. All of it is optional. */
+export interface JobConfig {
+  /** One sentence for the catalogue. */
+  description?: string;
+  /** The longest a run may take, such as '90s', '15m' or '2h'; then it is `timed_out`. Default: RUN_TIMEOUT. */
+  timeout?: string;
+}

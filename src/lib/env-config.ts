@@ -1,0 +1,105 @@
+import { parseDuration } from './duration.js';
+
+/** A bad environment. Its message names every variable that is wrong, and says what is allowed. */
+export class EnvConfigError extends Error {
+  override readonly name = 'EnvConfigError';
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+type Read<T> = (text: string) => T;
+
+const DEPLOYMENTS = ['local', 'staging', 'production'] as const;
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+
+const text: Read<string> = (value) => value;
+
+const oneOf =
+  <T extends string>(allowed: readonly T[]): Read<T> =>
+  (value) => {
+    const found = allowed.find((word) => word === value);
+    if (found === undefined) throw new RangeError(`'${value}' is none of ${allowed.join(', ')}`);
+    return found;
+  };
+
+const integer =
+  (least: number, most: number): Read<number> =>
+  (value) => {
+    const number = /^\d+$/.test(value) ? Number(value) : NaN;
+    if (!(number >= least && number <= most)) throw new RangeError(`'${value}' is no whole number from ${least} to ${most}`);
+    return number;
+  };
+
+const bytes: Read<number> = (value) => {
+  const [, amount, unit] = /^(\d+)(kb|mb)?$/i.exec(value) ?? [];
+  const size = Number(amount ?? NaN) * { kb: 1_024, mb: 1_048_576, '': 1 }[(unit ?? '').toLowerCase() as 'kb' | 'mb' | '']!;
+  if (!(size >= 1 && size <= 104_857_600)) throw new RangeError(`'${value}' is no size: write bytes, or a number and kb or mb, up to 100mb`);
+  return size;
+};
+
+/** The value is never repeated in the message: it holds a password. */
+const postgresUrl: Read<string> = (value) => {
+  if (!/^postgres(ql)?:\/\//.test(value) || !URL.canParse(value)) {
+    throw new RangeError('it is no Postgres address: write postgres://user:password@host:5432/database');
+  }
+  return value;
+};
+
+const yesNo: Read<boolean> = (value) => oneOf(['yes', 'no'])(value) === 'yes';
+
+/**
+ * Reads and checks the environment. An empty variable counts as one that is not set.
+ * @throws {EnvConfigError} naming everything that is wrong, not just the first
+ */
+export function readEnvConfig(env: Environment) {
+  const faults: string[] = [];
+  const optional = <T>(name: string, read: Read<T>): T | undefined => {
+    const value = env[name]?.trim();
+    if (!value) return undefined;
+    try {
+      return read(value);
+    } catch (error) {
+      faults.push(`${name}: ${(error as Error).message}`);
+      return undefined;
+    }
+  };
+  // A faulty value gives the fallback for the moment; readEnvConfig throws before anyone can use it.
+  const or = <T>(name: string, read: Read<T>, fallback: T): T => optional(name, read) ?? fallback;
+
+  const config = Object.freeze({
+    deployment: or('DEPLOYMENT', oneOf(DEPLOYMENTS), 'local'),
+    host: or('HOST', text, '127.0.0.1'),
+    port: or('PORT', integer(0, 65_535), 8080),
+    databaseUrl: optional('DATABASE_URL', postgresUrl),
+    databasePoolMax: or('DATABASE_POOL_MAX', integer(1, 1_000), 10),
+    /** ms a job's query, or a new run, waits for a connection before it fails. */
+    databaseAcquireTimeout: or('DATABASE_ACQUIRE_TIMEOUT', parseDuration, 5_000),
+    migrateOnStart: or('MIGRATE_ON_START', yesNo, true),
+    dataFolder: or('DATA_FOLDER', text, '.data'),
+    jobsFolder: optional('JOBS_FOLDER', text),
+    bodyLimit: or('BODY_LIMIT', bytes, 1_048_576),
+    /** ms a run may take when its job's config says nothing. */
+    runTimeout: or('RUN_TIMEOUT', parseDuration, 3_600_000),
+    /** ms of silence after which a run's process is taken for dead. */
+    runLease: or('RUN_LEASE', parseDuration, 15_000),
+    /** ms that the outcome of a run is tried to be written for. */
+    outcomeDeadline: or('OUTCOME_DEADLINE', parseDuration, 30_000),
+    /** ms that a job file may take to load. */
+    jobLoadTimeout: or('JOB_LOAD_TIMEOUT', parseDuration, 10_000),
+    /** ms that running jobs get when the service is told to stop. */
+    shutdownGrace: or('SHUTDOWN_GRACE', parseDuration, 8_000),
+    logLevel: or('LOG_LEVEL', oneOf(LOG_LEVELS), 'info'),
+    /** The Google Cloud project, so that a log line can name its trace in full. */
+    googleCloudProject: optional('GOOGLE_CLOUD_PROJECT', text),
+    /** What runs: Cloud Run's revision, or whatever the deployment calls it. */
+    version: optional('VERSION', text) ?? optional('K_REVISION', text),
+  });
+  if (faults.length > 0) throw new EnvConfigError(`The environment is not usable:\n  ${faults.join('\n  ')}`);
+  return config;
+}
+
+export type EnvConfig = ReturnType<typeof readEnvConfig>;
+
+let current: EnvConfig | undefined;
+
+/** The process's own environment, read and checked once. @throws {EnvConfigError} */
+export const envConfig = (): EnvConfig => (current ??= readEnvConfig(process.env));

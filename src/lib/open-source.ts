@@ -1,0 +1,65 @@
+import { createReadStream } from 'node:fs';
+import { access, constants, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { StatusError } from '../jobs/helpers.js';
+import { packageRoot } from './package-root.js';
+
+/** ms that a download may take in all, whatever its run is allowed. */
+const DOWNLOAD_TIMEOUT = 600_000;
+
+/** Whether `text` names a source that openSource can look for: an http(s) address without a password in it, or a path. */
+export function isSource(text: string): boolean {
+  if (!/^[a-z][a-z\d+.-]*:\/\//i.test(text)) return text !== '';
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password } = new URL(text);
+  return /^https?:$/.test(protocol) && username === '' && password === '';
+}
+
+/** `source` as it may be shown and logged: an address loses its query, which may carry a signature. */
+export function nameOfSource(source: string): string {
+  if (!isUrl(source)) return source;
+  const { origin, pathname } = new URL(source);
+  return origin + pathname;
+}
+
+/**
+ * The bytes of an http(s) address or of a file, as they come in. A path that is not absolute counts from the package's
+ * root, not from the working directory. Nothing is opened before the first bytes are asked for, and leaving off early
+ * closes what was opened.
+ * @throws {StatusError} 400 when there is no such regular file, 502 when the address gives no answer, another than a 2xx,
+ * or breaks off; and whatever `signal` was aborted with
+ */
+export const openSource = (source: string, signal?: AbortSignal): AsyncIterable<Uint8Array> =>
+  isUrl(source) ? download(source, signal) : readFile(source, signal);
+
+const isUrl = (source: string): boolean => /^https?:\/\//i.test(source);
+
+async function* download(url: string, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+  const timeout = AbortSignal.timeout(DOWNLOAD_TIMEOUT);
+  const failed = (what: string) => (cause: unknown): never => {
+    signal?.throwIfAborted();
+    throw new StatusError(502, `${nameOfSource(url)} ${what}`, { cause });
+  };
+  const response = await fetch(url, { signal: signal ? AbortSignal.any([signal, timeout]) : timeout })
+    .catch(failed('cannot be reached'));
+  if (!response.ok) {
+    await response.body?.cancel();
+    throw new StatusError(502, `${nameOfSource(url)} answered ${response.status}`);
+  }
+  try {
+    if (response.body) yield* response.body;
+  } catch (error) {
+    failed('broke off before its end')(error);
+  }
+}
+
+async function* readFile(source: string, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+  const file = path.resolve(packageRoot(), source);
+  const noFile = (cause: unknown): never => {
+    throw new StatusError(400, `There is no file ${source} that can be read`, { cause });
+  };
+  // A folder, a device or a pipe would fail late, never end, or never begin.
+  if (!(await stat(file).catch(noFile)).isFile()) throw new StatusError(400, `${source} is no regular file`);
+  await access(file, constants.R_OK).catch(noFile);
+  yield* createReadStream(file, { signal });
+}

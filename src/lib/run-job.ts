@@ -1,0 +1,66 @@
+import type { Request } from 'express';
+import type { ZodType } from 'zod';
+import { recordRun, type FinishedRun, type RunElsewhere, type RunStart } from '../models/run-lifecycle.js';
+import type { Job } from './job-registry.js';
+import { fieldError } from './problem.js';
+import { ServiceError } from './service-error.js';
+
+/** Who asks for a run, and with what. */
+export interface JobCall extends Pick<RunStart, 'requestedBy' | 'delivery' | 'trace'> {
+  readonly trigger: NonNullable<RunStart['trigger']>;
+  readonly body: unknown;
+  /** The request that asks for it; a call from elsewhere gets one that holds just the body. */
+  readonly request?: Request | undefined;
+}
+
+/**
+ * THE ONE DOOR: every trigger starts a run here. The job is loaded, its body is checked against its RequestBody, and it is
+ * run, all on the record: a job that cannot be loaded and a body that does not fit are failed runs too, so that a
+ * scheduled one is seen.
+ * @throws {ServiceError} 503 when the run could not be recorded; then nothing was run
+ */
+export async function runJob(job: Job, call: JobCall): Promise<FinishedRun | RunElsewhere> {
+  const { trigger, body, requestedBy, delivery, trace } = call;
+  const prepared = await prepare(job, call);
+  return recordRun(job.slug, prepared.work, {
+    trigger, body, requestedBy, delivery, trace, isDryRun: isDryRun(prepared.body), timeoutMs: prepared.timeoutMs,
+  });
+}
+
+interface Prepared {
+  /** The body as the job will see it, as far as it could be read. */
+  readonly body: unknown;
+  readonly timeoutMs: number | undefined;
+  readonly work: () => unknown;
+}
+
+/** All that precedes the job's own code. Never throws: what is wrong is thrown by the work, inside the run. */
+async function prepare(job: Job, { body, request }: JobCall): Promise<Prepared> {
+  let timeoutMs: number | undefined;
+  try {
+    const loading = job.load();
+    const loaded = loading instanceof Promise ? await loading : loading;
+    timeoutMs = loaded.timeoutMs;
+    const checked = loaded.RequestBody ? await checkBody(loaded.RequestBody, body) : body;
+    // The body goes in as it came: the job parses it itself, and a schema that transforms must not do so twice.
+    return { body: checked, timeoutMs, work: () => loaded.handler(request ?? requestWith(job.slug, body)) };
+  } catch (error) {
+    return { body, timeoutMs, work: () => Promise.reject(error) };
+  }
+}
+
+/** The body as the job will see it, defaults filled in. @throws {ServiceError} 400 with every issue and its path */
+async function checkBody(RequestBody: ZodType, body: unknown): Promise<unknown> {
+  const result = await RequestBody.safeParseAsync(body);
+  if (result.success) return result.data;
+  throw new ServiceError(400, 'The body does not fit.', { errors: result.error.issues.map(fieldError) });
+}
+
+const isDryRun = (body: unknown): boolean =>
+  typeof body === 'object' && body !== null && (body as { isDryRun?: unknown }).isDryRun === true;
+
+/** As much of a request as a job may look at when there is none. */
+function requestWith(slug: string, body: unknown): Request {
+  const header = () => undefined;
+  return { method: 'POST', path: `/jobs/${slug}`, params: { slug }, query: {}, headers: {}, body, get: header, header } as unknown as Request;
+}

@@ -1,0 +1,86 @@
+import { describeError } from './error-description.js';
+import { toJson } from './json.js';
+import { blank, isAcceptable, type Problem, problemOf, retryAfterSeconds } from './problem.js';
+import { RunInterrupted, RunTimedOut } from './service-error.js';
+import { toStorableJson } from './storable-json.js';
+
+/** How the work of a run settled. */
+export type Settled = { readonly value: unknown } | { readonly thrown: unknown };
+
+/** A settled run, as its row keeps it and as its caller gets it. */
+export interface RunOutcome {
+  readonly status: 'succeeded' | 'failed' | 'timed_out' | 'interrupted';
+  readonly httpStatus: number;
+  /** The answer's JSON, whole; undefined when the job returned nothing, or where there is a problem. */
+  readonly text: string | undefined;
+  readonly problem: Problem | undefined;
+  /** Seconds after which the caller may come again, where that is known. */
+  readonly retryAfterSeconds: number | undefined;
+  /** What the row keeps, ready for Postgres. */
+  readonly result: string | undefined;
+  readonly error: string | undefined;
+  /** The value held a circle, which was cut. */
+  readonly isCircular: boolean;
+}
+
+/** A bigger result is sent whole and stored cut. */
+const MOST_RESULT_BYTES = 262_144;
+const MOST_ERROR_BYTES = 65_536;
+
+/** What `settled` means, whatever was returned or thrown. Pure, and it never throws. */
+export function outcomeOf(settled: Settled): RunOutcome {
+  return 'thrown' in settled ? outcomeOfError(settled.thrown) : outcomeOfValue(settled.value);
+}
+
+function outcomeOfValue(value: unknown): RunOutcome {
+  if (value === undefined) return { ...SUCCEEDED, httpStatus: 204 };
+  try {
+    const { text, circular } = toJson(value);
+    if (text === undefined) return { ...SUCCEEDED, httpStatus: 204 };
+    return { ...SUCCEEDED, text, result: toStorableJson(text, MOST_RESULT_BYTES), isCircular: circular };
+  } catch (error) {
+    return outcomeOfError(error);
+  }
+}
+
+const SUCCEEDED: RunOutcome = {
+  status: 'succeeded', httpStatus: 200, text: undefined, problem: undefined, retryAfterSeconds: undefined,
+  result: undefined, error: undefined, isCircular: false,
+};
+
+function outcomeOfError(thrown: unknown): RunOutcome {
+  const problem = sendable(problemOf(thrown));
+  const { type: _type, title: _title, status: httpStatus, ...told } = problem;
+  // What the caller was told is kept too, so that a repeated delivery can be told the same.
+  const error = JSON.stringify({ ...describeError(thrown), ...told });
+  return {
+    ...SUCCEEDED,
+    status: statusOf(thrown),
+    httpStatus,
+    problem,
+    retryAfterSeconds: httpStatus === 503 ? retryAfterSeconds(thrown) : undefined,
+    error: toStorableJson(error, MOST_ERROR_BYTES),
+  };
+}
+
+function statusOf(thrown: unknown): RunOutcome['status'] {
+  try {
+    if (thrown instanceof RunTimedOut) return 'timed_out';
+    if (thrown instanceof RunInterrupted) return 'interrupted';
+    if (isAcceptable(thrown)) return 'succeeded';
+  } catch {
+    // A Proxy that throws when it is looked at.
+  }
+  return 'failed';
+}
+
+/** The problem with its data as plain JSON, since a StatusError may carry anything; data that cannot be sent is left out. */
+function sendable(problem: Problem): Problem {
+  if (problem.data === undefined) return problem;
+  try {
+    const { text } = toJson(problem.data);
+    return { ...problem, data: text === undefined ? undefined : JSON.parse(text) };
+  } catch {
+    return blank(problem.status);
+  }
+}

@@ -1,0 +1,92 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { isRefusedData, mayPass } from './postgres-fault.js';
+
+export interface WriteBatcherOptions<Item, Result> {
+  /** One statement for all the items; its results in their order. Must be harmless when repeated: it may have been done. */
+  readonly write: (items: readonly Item[]) => Promise<readonly Result[]>;
+  /** The most items for one statement. */
+  readonly maxBatch?: number;
+}
+
+interface Waiting<Item, Result> {
+  readonly item: Item;
+  /** performance.now() after which a fault that may pass is final for this item. */
+  readonly deadline: number;
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const SHORTEST_PAUSE_MS = 20;
+const LONGEST_PAUSE_MS = 1_000;
+
+/**
+ * Group commit: while one statement is in flight the next items gather, and go together in the next one. Each caller
+ * still waits for its own commit. One statement at a time, so items are written in the order they came.
+ */
+export class WriteBatcher<Item, Result> {
+  readonly #write: (items: readonly Item[]) => Promise<readonly Result[]>;
+  readonly #maxBatch: number;
+  #waiting: Waiting<Item, Result>[] = [];
+  #isWriting = false;
+  #pause = SHORTEST_PAUSE_MS;
+
+  constructor({ write, maxBatch = 500 }: WriteBatcherOptions<Item, Result>) {
+    this.#write = write;
+    this.#maxBatch = maxBatch;
+  }
+
+  /**
+   * Resolves once the item is committed. A fault that may pass (a connection lost, a deadlock) is tried again, with
+   * growing pauses, until `patienceMs` have gone by; any other fault rejects at once, and harms no other item.
+   */
+  add(item: Item, patienceMs: number): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ item, deadline: performance.now() + patienceMs, resolve, reject });
+      if (!this.#isWriting) void this.#drain();
+    });
+  }
+
+  /** Never rejects: every fault reaches the item it belongs to. */
+  async #drain(): Promise<void> {
+    this.#isWriting = true;
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, this.#maxBatch);
+      const fault = await this.#tryWrite(batch);
+      if (fault === undefined) this.#pause = SHORTEST_PAUSE_MS;
+      else await this.#recover(batch, fault.error);
+    }
+    this.#isWriting = false;
+  }
+
+  async #tryWrite(batch: readonly Waiting<Item, Result>[]): Promise<{ error: unknown } | undefined> {
+    try {
+      const results = await this.#write(batch.map(({ item }) => item));
+      batch.forEach(({ resolve }, at) => resolve(results[at] as Result));
+      return undefined;
+    } catch (error) {
+      return { error };
+    }
+  }
+
+  async #recover(batch: readonly Waiting<Item, Result>[], error: unknown): Promise<void> {
+    if (mayPass(error)) return this.#tryAgainLater(batch, error);
+    if (batch.length === 1 || !isRefusedData(error)) return batch.forEach(({ reject }) => reject(error));
+    // One bad row must not fail its neighbours.
+    for (const waiting of batch) {
+      const fault = await this.#tryWrite([waiting]);
+      if (fault !== undefined && mayPass(fault.error)) await this.#tryAgainLater([waiting], fault.error);
+      else if (fault !== undefined) waiting.reject(fault.error);
+    }
+  }
+
+  async #tryAgainLater(batch: readonly Waiting<Item, Result>[], error: unknown): Promise<void> {
+    const now = performance.now();
+    for (const { deadline, reject } of batch) if (deadline <= now) reject(error);
+    const patient = batch.filter(({ deadline }) => deadline > now);
+    this.#waiting.unshift(...patient);
+    if (patient.length === 0) return;
+    // Jitter, so that replicas that lost the same server do not come back in step.
+    await delay(this.#pause * (0.5 + Math.random()));
+    this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS);
+  }
+}

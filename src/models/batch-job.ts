@@ -1,0 +1,52 @@
+import { newRunId } from '../lib/run-id.js';
+import { recorderPool } from '../lib/service-pools.js';
+
+export interface BatchJobRow {
+  readonly id: string;
+  readonly name: string;
+}
+
+/** Names come from job files, but also from jobs that record sub-runs, which may make up any number of them. */
+const MOST_KNOWN = 10_000;
+const known = new Map<string, Promise<BatchJobRow>>();
+const seen = new Set<string>();
+
+/** The job of that name; made at its first run. Asked for in every run, so answered from memory after the first time. */
+function findOrCreateByName(name: string): Promise<BatchJobRow> {
+  let job = known.get(name);
+  if (!job) {
+    job = findOrInsert(name);
+    if (known.size >= MOST_KNOWN) forgetAll();
+    known.set(name, job);
+    job.then(() => seen.add(name), () => known.delete(name));
+  }
+  return job;
+}
+
+function forgetAll(): void {
+  known.clear();
+  seen.clear();
+}
+
+async function findOrInsert(name: string): Promise<BatchJobRow> {
+  // Insert first: two processes may be at it, and whoever comes second reads what the first has committed.
+  await recorderPool.query({
+    text: 'insert into batch_job (id, name) values ($1, $2) on conflict (name) do nothing',
+    values: [newRunId(), name],
+  });
+  const { rows } = await recorderPool.query<BatchJobRow>({ text: 'select id, name from batch_job where name = $1', values: [name] });
+  if (!rows[0]) throw new Error(`the job ${name} was deleted while it was looked up`);
+  return rows[0];
+}
+
+/** The table batch_job: one row for each name that ever ran. */
+export const BatchJob = {
+  findOrCreateByName,
+  /** Whether the name's row was seen in this process, so that a run need not wait for it. */
+  isKnown: (name: string): boolean => seen.has(name),
+  /** Has the row looked up anew: it turned out to be gone. */
+  forget(name: string): void {
+    known.delete(name);
+    seen.delete(name);
+  },
+};

@@ -1,0 +1,121 @@
+import os from 'node:os';
+import type pg from 'pg';
+import { envConfig } from '../lib/env-config.js';
+import { recorderPool } from '../lib/service-pools.js';
+import { WriteBatcher } from '../lib/write-batcher.js';
+import type { RunStatus } from './run-status.js';
+
+/** Who or what started a run. */
+export type RunTrigger = 'http' | 'scheduler' | 'schedule' | 'cli' | 'dashboard' | 'queue' | 'run';
+
+/** A run's row as it is when the run starts. */
+export interface NewRun {
+  readonly id: string;
+  readonly jobName: string;
+  readonly trigger: RunTrigger;
+  readonly isDryRun: boolean;
+  /** JSON text that Postgres takes (see toStorableJson), or undefined for none. */
+  readonly body?: string | undefined;
+  readonly requestedBy?: string | undefined;
+  readonly parentRunId?: string | undefined;
+}
+
+/** A run's end. */
+export interface Finish {
+  readonly id: string;
+  readonly attempt: number;
+  readonly status: RunStatus;
+  readonly httpStatus: number | undefined;
+  /** JSON texts that Postgres takes, or undefined for none. */
+  readonly result: string | undefined;
+  readonly error: string | undefined;
+}
+
+/** `fenced`: the row was no longer this attempt's to finish, and was left as it is. */
+export type FinishResult = 'recorded' | 'fenced';
+
+/** Where a run is: kept with it, so that a lost one can be looked for in the right place. */
+export const place = (): readonly [host: string, version: string | null] => (ownPlace ??= [os.hostname().slice(0, 255), envConfig().version ?? null]);
+
+let ownPlace: readonly [string, string | null] | undefined;
+
+const INSERT = `
+  insert into batch_job_run
+    (id, "jobName", status, trigger, "isDryRun", body, "requestedBy", "parentRunId", "startedAt", "leaseUntil", host, version)
+  select id, job, 'running', trigger, dry, body, "by", parent, now(), now() + $8 * interval '1 ms', $9, $10
+  from unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::jsonb[], $6::text[], $7::uuid[])
+    as run (id, job, trigger, dry, body, "by", parent)
+  on conflict (id) do nothing`;
+
+const inserts = new WriteBatcher<NewRun, void>({
+  async write(runs) {
+    await recorderPool.query({
+      name: 'insert-runs',
+      text: INSERT,
+      values: [
+        runs.map(({ id }) => id),
+        runs.map(({ jobName }) => jobName),
+        runs.map(({ trigger }) => trigger),
+        runs.map(({ isDryRun }) => isDryRun),
+        runs.map(({ body }) => body),
+        runs.map(({ requestedBy }) => requestedBy),
+        runs.map(({ parentRunId }) => parentRunId),
+        envConfig().runLease,
+        ...place(),
+      ],
+    });
+    return [];
+  },
+});
+
+/** Commits the run's row as `running`. The id is the caller's, so that a repeated statement changes nothing. */
+export const insertRunning = (run: NewRun): Promise<void> => inserts.add(run, envConfig().databaseAcquireTimeout);
+
+const FINISH = `
+  update batch_job_run run
+  set status = done.status, "httpStatus" = done.http, result = done.result, error = done.error,
+    "finishedAt" = now(), "leaseUntil" = null
+  from unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::jsonb[], $6::jsonb[])
+    as done (id, attempt, status, http, result, error)
+  where run.id = done.id and run.attempt = done.attempt and run.status = 'running'`;
+
+const finishes = new WriteBatcher<Finish, FinishResult>({
+  async write(runs) {
+    const { rowCount } = await recorderPool.query({
+      name: 'finish-runs',
+      text: FINISH,
+      values: [
+        runs.map(({ id }) => id),
+        runs.map(({ attempt }) => attempt),
+        runs.map(({ status }) => status),
+        runs.map(({ httpStatus }) => httpStatus),
+        runs.map(({ result }) => result),
+        runs.map(({ error }) => error),
+      ],
+    });
+    if (rowCount === runs.length) return runs.map(() => 'recorded' as const);
+    return tellApart(runs);
+  },
+});
+
+/** Commits how the run ended, unless its row is no longer this attempt's: then it is left as it is. Tried until OUTCOME_DEADLINE. */
+export const finishRun = (finish: Finish, patienceMs = envConfig().outcomeDeadline): Promise<FinishResult> => finishes.add(finish, patienceMs);
+
+interface EndRow extends pg.QueryResultRow {
+  readonly id: string;
+  readonly attempt: number;
+  readonly status: RunStatus;
+}
+
+/** Fewer rows than runs: some were fenced, or were written by an earlier try whose answer was lost. */
+async function tellApart(runs: readonly Finish[]): Promise<FinishResult[]> {
+  const { rows } = await recorderPool.query<EndRow>({
+    text: 'select id, attempt, status from batch_job_run where id = any($1::uuid[])',
+    values: [runs.map(({ id }) => id)],
+  });
+  const ends = new Map(rows.map((row) => [row.id, row]));
+  return runs.map(({ id, attempt, status }) => {
+    const end = ends.get(id);
+    return end?.attempt === attempt && end.status === status ? 'recorded' : 'fenced';
+  });
+}

@@ -1,0 +1,69 @@
+/** What a run's row says of it. */
+export type RunStatus = 'queued' | 'running' | 'succeeded' | 'failed' | 'timed_out' | 'cancelled' | 'interrupted' | 'lost' | 'skipped';
+
+interface Transition {
+  readonly from: RunStatus | '(new)';
+  readonly to: RunStatus;
+  readonly when: string;
+}
+
+/**
+ * Every way a run may go; whatever is not here is refused.
+ *
+ * ```mermaid
+ * stateDiagram-v2
+ *   [*] --> queued
+ *   [*] --> running
+ *   [*] --> skipped
+ *   queued --> running
+ *   queued --> cancelled
+ *   running --> succeeded
+ *   running --> failed
+ *   running --> timed_out
+ *   running --> cancelled
+ *   running --> interrupted
+ *   running --> lost
+ *   failed --> queued
+ *   timed_out --> queued
+ *   interrupted --> queued
+ *   lost --> queued
+ *   failed --> running
+ *   timed_out --> running
+ *   interrupted --> running
+ *   lost --> running
+ * ```
+ */
+export const TRANSITIONS: readonly Transition[] = [
+  { from: '(new)', to: 'queued', when: 'accepted for later (202)' },
+  { from: '(new)', to: 'running', when: 'started in the request, on the command line, or by a test' },
+  { from: '(new)', to: 'skipped', when: 'overlap policy `skip`, another run is active' },
+  { from: 'queued', to: 'running', when: 'a worker took it' },
+  { from: 'queued', to: 'cancelled', when: 'cancelled before it started' },
+  { from: 'running', to: 'succeeded', when: 'returned, or threw AcceptableError' },
+  { from: 'running', to: 'failed', when: 'threw' },
+  { from: 'running', to: 'timed_out', when: 'passed its timeout' },
+  { from: 'running', to: 'cancelled', when: 'cancelled by a person' },
+  { from: 'running', to: 'interrupted', when: 'the service stopped while it ran' },
+  { from: 'running', to: 'lost', when: 'its lease passed: the process died' },
+  { from: 'failed', to: 'queued', when: 'attempts are left (async), or a person asked to retry or resume' },
+  { from: 'timed_out', to: 'queued', when: 'attempts are left (async), or a person asked to retry or resume' },
+  { from: 'interrupted', to: 'queued', when: 'attempts are left (async), or a person asked to retry or resume' },
+  { from: 'lost', to: 'queued', when: 'attempts are left (async), or a person asked to retry or resume' },
+  // A scheduler that gets no 2xx delivers again, and waits for that answer: a new attempt starts in its request.
+  { from: 'failed', to: 'running', when: 'the same delivery came again' },
+  { from: 'timed_out', to: 'running', when: 'the same delivery came again' },
+  { from: 'interrupted', to: 'running', when: 'the same delivery came again' },
+  { from: 'lost', to: 'running', when: 'the same delivery came again' },
+];
+
+export const RUN_STATUSES: readonly RunStatus[] = [
+  'queued', 'running', 'succeeded', 'failed', 'timed_out', 'cancelled', 'interrupted', 'lost', 'skipped',
+];
+
+export const isRunStatus = (text: string): text is RunStatus => (RUN_STATUSES as readonly string[]).includes(text);
+
+export const mayMove = (from: RunStatus | '(new)', to: RunStatus): boolean =>
+  TRANSITIONS.some((transition) => transition.from === from && transition.to === to);
+
+/** The statuses of a finished run that a repeated delivery starts again. */
+export const restartable: readonly RunStatus[] = RUN_STATUSES.filter((status) => status !== 'queued' && mayMove(status, 'running'));

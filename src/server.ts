@@ -1,0 +1,62 @@
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { EnvConfigError, envConfig } from './lib/env-config.js';
+import { loadEnvFile } from './lib/env-file.js';
+import { listenForInterruption } from './lib/interruption.js';
+import type { SourceTree } from './lib/source-tree.js';
+
+const TAG = 'server';
+
+/** `--live` is development: a job that is edited, added, repaired or deleted is so at its next call. */
+const isLive = process.argv.includes('--live');
+
+const source: SourceTree = {
+  root: path.dirname(fileURLToPath(import.meta.url)),
+  async importFile(file) {
+    const { href } = pathToFileURL(file);
+    // A module is imported once for each address, so a changed file needs a new one.
+    return import(isLive ? `${href}?v=${(await stat(file)).mtimeMs}` : href);
+  },
+};
+
+/** ms that stopping may take beyond the runs' grace: recording outcomes, closing the database. */
+const LAST_WORDS = 10_000;
+
+async function main(): Promise<void> {
+  loadEnvFile();
+  const { deployment, shutdownGrace } = envConfig();
+  // Only now: some modules read the environment as they are loaded, and it was not checked before.
+  const [{ startService }, { default: logger }] = await Promise.all([import('./service.js'), import('./lib/logging.js')]);
+  const service = await startService(source, { isLive });
+
+  const stop = async (why: string, exitCode: number): Promise<void> => {
+    logger.log(`Stopping (${why}): active runs get up to ${shutdownGrace / 1_000} s`, TAG);
+    setTimeout(() => {
+      logger.error(new Error('Stopping took too long: exiting'), { tag: TAG });
+      process.exit(1);
+    }, shutdownGrace + LAST_WORDS).unref();
+    await service.stop();
+    process.exit(exitCode);
+  };
+  listenForInterruption({ onFirst: (signal) => void stop(signal, 0) });
+  // A promise that a job let go of harms nobody else. Node gives the handler that job's context, so the line is the run's.
+  process.on('unhandledRejection', (error) => logger.error(error, { tag: TAG, note: 'a promise was rejected that nobody awaited' }));
+  // After an exception that nobody caught nothing is sure, so it stops, in order.
+  process.on('uncaughtException', (error) => {
+    logger.error(error, { tag: TAG, note: 'nobody caught this exception' });
+    void stop('an exception that nobody caught', 1);
+  });
+
+  logger.log(`Listening on ${service.url}`, TAG, { startedInMs: Math.round(performance.now()) });
+  await service.ready;
+  logger.log('Ready', TAG, { readyInMs: Math.round(performance.now()) });
+  if (deployment === 'local') {
+    process.stdout.write(`\n  ${service.url}\n\n  curl -X POST ${service.url}/jobs/cache-zip-codes -H 'Content-Type: application/json' -d '{}'\n\n`);
+  }
+}
+
+main().catch((error: unknown) => {
+  console.error(error instanceof EnvConfigError ? error.message : error);
+  process.exit(1);
+});

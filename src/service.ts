@@ -1,0 +1,119 @@
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createApp } from './app.js';
+import { closeDatabase, connectionSettings } from './lib/database.js';
+import { envConfig } from './lib/env-config.js';
+import { createJobRegistry, type JobRegistry } from './lib/job-registry.js';
+import logger from './lib/logging.js';
+import { migrate } from './lib/migrate.js';
+import { reapLostRuns } from './lib/reaper.js';
+import { readPool } from './lib/service-pools.js';
+import { jobFolderOf, migrationsOf, type SourceTree } from './lib/source-tree.js';
+import { stopActiveRuns } from './models/active-runs.js';
+
+const TAG = 'service';
+
+export interface Service {
+  readonly url: string;
+  /** Resolves once the database is reached and migrated. */
+  readonly ready: Promise<void>;
+  /** Takes no new runs, lets the active ones end within SHUTDOWN_GRACE, and closes everything. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the service: it listens at once, and reaches for the database until it is there, so that a database that is down
+ * makes it unready and not dead.
+ * @param isLive read job files anew when they change
+ */
+export async function startService(source: SourceTree, { isLive }: { isLive: boolean }): Promise<Service> {
+  const stopping = new AbortController();
+  const registry = openRegistry(source, isLive);
+  const database = reachDatabase(source, stopping.signal);
+  const app = createApp({ registry, bodyLimit: envConfig().bodyLimit, whyNotReady: () => whyNotReady(stopping.signal, database) });
+  const server = http.createServer(LIMITS, app);
+  const url = await listen(server);
+  const reaper = database.ready.then(() => reapLostRuns(stopping.signal));
+
+  return {
+    url,
+    ready: database.ready,
+    async stop() {
+      stopping.abort();
+      await stopActiveRuns(envConfig().shutdownGrace);
+      await closeServer(server);
+      await Promise.all([database.ready, reaper]);
+      await closeDatabase();
+    },
+  };
+}
+
+/** ms. A request that dawdles over its headers or its body gets 408. */
+const LIMITS: http.ServerOptions = { headersTimeout: 10_000, requestTimeout: 15_000, connectionsCheckingInterval: 1_000, keepAliveTimeout: 65_000 };
+
+function openRegistry(source: SourceTree, isLive: boolean): JobRegistry {
+  const registry = createJobRegistry({ ...jobFolderOf(source), isLive });
+  for (const { reason } of registry.faults()) logger.error(new Error(reason), { tag: TAG });
+  return registry;
+}
+
+interface Reaching {
+  isReached: boolean;
+  /** Never rejects: it is tried until it works or the service stops. */
+  readonly ready: Promise<void>;
+}
+
+function reachDatabase(source: SourceTree, signal: AbortSignal): Reaching {
+  const state = { isReached: false, ready: Promise.resolve() };
+  state.ready = (async () => {
+    for (let pause = 250; !signal.aborted; pause = Math.min(pause * 2, 5_000)) {
+      try {
+        await prepareDatabase(source);
+        state.isReached = true;
+        return;
+      } catch (error) {
+        logger.error(error, { tag: TAG, during: 'reaching and migrating the database', nextTryInMs: pause });
+        await delay(pause, undefined, { signal }).catch(() => undefined);
+      }
+    }
+  })();
+  return state;
+}
+
+async function prepareDatabase(source: SourceTree): Promise<void> {
+  const connection = await connectionSettings();
+  if (!envConfig().migrateOnStart) return;
+  const names = await migrate(migrationsOf(source, connection));
+  if (names.length > 0) logger.log(`Migrated the database: ${names.join(', ')}`, TAG);
+}
+
+async function whyNotReady(stopping: AbortSignal, database: Reaching): Promise<string | undefined> {
+  if (stopping.aborted) return 'the service is stopping';
+  if (!database.isReached) return 'the database is not reached or not migrated yet';
+  try {
+    await readPool.query({ text: 'select 1', values: [] });
+    return undefined;
+  } catch {
+    return 'the database does not answer';
+  }
+}
+
+function listen(server: http.Server): Promise<string> {
+  const { host, port } = envConfig();
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      const name = ['127.0.0.1', '0.0.0.0', '::', '::1'].includes(host) ? 'localhost' : host;
+      resolve(`http://${name}:${(server.address() as AddressInfo).port}`);
+    });
+  });
+}
+
+/** Answers that are on their way get a second to leave; whoever merely keeps a connection open is cut off. */
+async function closeServer(server: http.Server): Promise<void> {
+  const closed = new Promise((resolve) => void server.close(resolve));
+  const timer = setTimeout(() => server.closeAllConnections(), 1_000);
+  await closed;
+  clearTimeout(timer);
+}
