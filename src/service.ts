@@ -10,7 +10,8 @@ import { migrate } from './lib/migrate.js';
 import { reapLostRuns } from './lib/reaper.js';
 import { readPool } from './lib/service-pools.js';
 import { jobFolderOf, migrationsOf, type SourceTree } from './lib/source-tree.js';
-import { stopActiveRuns } from './models/active-runs.js';
+import { startWatchdog } from './lib/watchdog.js';
+import { activeRuns, stopActiveRuns } from './models/active-runs.js';
 
 const TAG = 'service';
 
@@ -34,6 +35,7 @@ export async function startService(source: SourceTree, { isLive }: { isLive: boo
   const app = createApp({ registry, bodyLimit: envConfig().bodyLimit, whyNotReady: () => whyNotReady(stopping.signal, database) });
   const server = http.createServer(LIMITS, app);
   const url = await listen(server);
+  const stopWatching = startWatchdog(watching());
   const reaper = database.ready.then(() => reapLostRuns(stopping.signal));
 
   return {
@@ -43,11 +45,19 @@ export async function startService(source: SourceTree, { isLive }: { isLive: boo
       stopping.abort();
       await stopActiveRuns(envConfig().shutdownGrace);
       await closeServer(server);
+      await stopWatching();
       await Promise.all([database.ready, reaper]);
       await closeDatabase();
     },
   };
 }
+
+/** The lease of a run that blocks the event loop twice as long has passed long since, and another may have been started. */
+const watching = () => ({
+  limitMs: envConfig().runLease * 2,
+  describe: () => [...activeRuns()].map(({ jobName, id }) => `${jobName} ${id}`).join(', '),
+  isStructured: envConfig().deployment !== 'local',
+});
 
 /** ms. A request that dawdles over its headers or its body gets 408. */
 const LIMITS: http.ServerOptions = { headersTimeout: 10_000, requestTimeout: 15_000, connectionsCheckingInterval: 1_000, keepAliveTimeout: 65_000 };

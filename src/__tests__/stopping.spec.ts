@@ -95,6 +95,19 @@ describe('a process that dies', () => {
   });
 });
 
+describe('a job that blocks the event loop', () => {
+  it('is told by a thread of its own, which ends the process; the run is lost', async () => {
+    const service = await startServiceProcess({ RUN_LEASE: '1s' });
+    const answer = callJob(service, 'blocks', {});
+    await expect(answer).rejects.toThrow();
+    expect(await service.exited).toBe('SIGKILL');
+    const run = await newestRun('blocks');
+    expect(service.output()).toContain(`The event loop was blocked for 2 s: ending the process. Active runs: blocks ${run!.id}`);
+    await startServiceProcess({ RUN_LEASE: '1s' });
+    await waitUntil('the run is lost', async () => (await BatchJobRun.find(run!.id))?.status === 'lost');
+  });
+});
+
 describe('a promise that a job let go of', () => {
   it('harms nobody when it rejects, and is logged with its run', async () => {
     const service = await startServiceProcess();
