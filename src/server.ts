@@ -30,26 +30,38 @@ async function main(): Promise<void> {
   const [{ startService }, { default: logger }] = await Promise.all([import('./service.js'), import('./lib/logging.js')]);
   const service = await startService(source, { isLive });
 
-  const stop = async (why: string, exitCode: number): Promise<void> => {
+  let stopping: Promise<void> | undefined;
+  let exitCode = 0;
+  const stopService = async (why: string): Promise<void> => {
     logger.log(`Stopping (${why}): active runs get up to ${shutdownGrace / 1_000} s`, TAG);
     setTimeout(() => {
       logger.error(new Error('Stopping took too long: exiting'), { tag: TAG });
       process.exit(1);
     }, shutdownGrace + LAST_WORDS).unref();
-    await service.stop();
+    try {
+      await service.stop();
+    } catch (error) {
+      exitCode = 1;
+      logger.error(error, { tag: TAG, note: 'stopping did not go in order' });
+    }
     process.exit(exitCode);
   };
-  listenForInterruption({ onFirst: (signal) => void stop(signal, 0) });
+  // A signal and an exception may both come: it stops once, and the exit code tells the worse.
+  const stop = (why: string, code: number): void => {
+    exitCode = Math.max(exitCode, code);
+    stopping ??= stopService(why);
+  };
+  listenForInterruption({ onFirst: (signal) => stop(signal, 0) });
   // A promise that a job let go of harms nobody else. Node gives the handler that job's context, so the line is the run's.
   process.on('unhandledRejection', (error) => logger.error(error, { tag: TAG, note: 'a promise was rejected that nobody awaited' }));
   // After an exception that nobody caught nothing is sure, so it stops, in order.
   process.on('uncaughtException', (error) => {
     logger.error(error, { tag: TAG, note: 'nobody caught this exception' });
-    void stop('an exception that nobody caught', 1);
+    stop('an exception that nobody caught', 1);
   });
 
   logger.log(`Listening on ${service.url}`, TAG, { startedInMs: Math.round(performance.now()) });
-  await service.ready;
+  if (!(await service.ready)) return;
   logger.log('Ready', TAG, { readyInMs: Math.round(performance.now()) });
   if (deployment === 'local') {
     process.stdout.write(`\n  ${service.url}\n\n  curl -X POST ${service.url}/jobs/cache-zip-codes -H 'Content-Type: application/json' -d '{}'\n\n`);

@@ -3,22 +3,23 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createApp } from './app.js';
 import { closeDatabase, connectionSettings } from './lib/database.js';
-import { envConfig } from './lib/env-config.js';
+import { EnvConfigError, envConfig } from './lib/env-config.js';
 import { createJobRegistry, type JobRegistry } from './lib/job-registry.js';
 import logger from './lib/logging.js';
 import { migrate } from './lib/migrate.js';
 import { reapLostRuns } from './lib/reaper.js';
-import { readPool } from './lib/service-pools.js';
+import { recorderPool } from './lib/service-pools.js';
 import { jobFolderOf, migrationsOf, type SourceTree } from './lib/source-tree.js';
 import { startWatchdog } from './lib/watchdog.js';
 import { activeRuns, stopActiveRuns } from './models/active-runs.js';
+import { checkSchema } from './models/schema-check.js';
 
 const TAG = 'service';
 
 export interface Service {
   readonly url: string;
-  /** Resolves once the database is reached and migrated. */
-  readonly ready: Promise<void>;
+  /** Resolves with true once the database is reached and migrated, with false when the service stopped before. */
+  readonly ready: Promise<boolean>;
   /** Takes no new runs, lets the active ones end within SHUTDOWN_GRACE, and closes everything. */
   stop(): Promise<void>;
 }
@@ -40,7 +41,7 @@ export async function startService(source: SourceTree, { isLive }: { isLive: boo
 
   return {
     url,
-    ready: database.ready,
+    ready: database.ready.then(() => database.isReached),
     async stop() {
       stopping.abort();
       await stopActiveRuns(envConfig().shutdownGrace);
@@ -79,10 +80,11 @@ function reachDatabase(source: SourceTree, signal: AbortSignal): Reaching {
   state.ready = (async () => {
     for (let pause = 250; !signal.aborted; pause = Math.min(pause * 2, 5_000)) {
       try {
-        await prepareDatabase(source);
+        await prepareDatabase(source, signal);
         state.isReached = true;
         return;
       } catch (error) {
+        if (signal.aborted) return;
         logger.error(error, { tag: TAG, during: 'reaching and migrating the database', nextTryInMs: pause });
         await delay(pause, undefined, { signal }).catch(() => undefined);
       }
@@ -91,10 +93,10 @@ function reachDatabase(source: SourceTree, signal: AbortSignal): Reaching {
   return state;
 }
 
-async function prepareDatabase(source: SourceTree): Promise<void> {
+async function prepareDatabase(source: SourceTree, signal: AbortSignal): Promise<void> {
   const connection = await connectionSettings();
-  if (!envConfig().migrateOnStart) return;
-  const names = await migrate(migrationsOf(source, connection));
+  if (!envConfig().migrateOnStart) return checkSchema();
+  const names = await migrate({ ...migrationsOf(source, connection), signal });
   if (names.length > 0) logger.log(`Migrated the database: ${names.join(', ')}`, TAG);
 }
 
@@ -102,7 +104,8 @@ async function whyNotReady(stopping: AbortSignal, database: Reaching): Promise<s
   if (stopping.aborted) return 'the service is stopping';
   if (!database.isReached) return 'the database is not reached or not migrated yet';
   try {
-    await readPool.query({ text: 'select 1', values: [] });
+    // Not over the pool of what people read: slow searches make nothing unready.
+    await recorderPool.query({ text: 'select 1', values: [] });
     return undefined;
   } catch {
     return 'the database does not answer';
@@ -112,12 +115,32 @@ async function whyNotReady(stopping: AbortSignal, database: Reaching): Promise<s
 function listen(server: http.Server): Promise<string> {
   const { host, port } = envConfig();
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error: NodeJS.ErrnoException) => reject(listenFault(error)));
     server.listen(port, host, () => {
-      const name = ['127.0.0.1', '0.0.0.0', '::', '::1'].includes(host) ? 'localhost' : host;
+      const name = ['127.0.0.1', '0.0.0.0', '::', '::1'].includes(host) ? 'localhost' : urlHost(host);
       resolve(`http://${name}:${(server.address() as AddressInfo).port}`);
     });
   });
+}
+
+/** An IPv6 address stands in brackets (RFC 3986, 3.2.2). */
+const urlHost = (host: string): string => (host.includes(':') ? `[${host}]` : host);
+
+/** What is wrong with HOST or PORT is the environment's fault, and told like any other of its faults. */
+function listenFault(error: NodeJS.ErrnoException): Error {
+  const { host, port } = envConfig();
+  const place = `${urlHost(host)}:${port}`;
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new EnvConfigError(`PORT: ${place} is in use. End what listens there, or set PORT to another one.`, { cause: error });
+    case 'EACCES':
+      return new EnvConfigError(`PORT: this user may not listen on ${place}. Set PORT to one from 1024 on.`, { cause: error });
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+      return new EnvConfigError(`HOST: ${host} is no address of this machine. Set HOST to 127.0.0.1, or to 0.0.0.0 for all.`, { cause: error });
+    default:
+      return error;
+  }
 }
 
 /** Answers that are on their way get a second to leave; whoever merely keeps a connection open is cut off. */

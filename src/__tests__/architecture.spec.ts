@@ -5,10 +5,10 @@ const SRC = path.resolve(__dirname, '..');
 
 /** Highest first. A file may import from its own row and from those below it. */
 const LAYERS: readonly { name: string; files: RegExp }[] = [
-  { name: 'entry', files: /^(server|cli)\.ts$/ },
+  { name: 'entry', files: /^(server|cli|dev)\.ts$/ },
   { name: 'app', files: /^(app|service)\.ts$|^cli\// },
   { name: 'handlers', files: /^handlers\// },
-  { name: 'door', files: /^lib\/(run-job|reaper)\.ts$/ },
+  { name: 'door', files: /^lib\/(run-job|restart-run|rehearse|reaper)\.ts$/ },
   { name: 'models', files: /^models\/(?!migrations\/)/ },
   { name: 'apis', files: /^apis\// },
   { name: 'leaves', files: /^lib\/|^jobs\/helpers\.ts$/ },

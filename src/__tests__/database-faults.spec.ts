@@ -1,6 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { closeDatabase, onDatabaseClose } from '@commons/backend/lib/database.js';
+import knex from '@commons/backend/lib/knex.js';
+import { createZipCode } from './helpers/factories/zip-code-factory.js';
 import { PostgresProcess } from './helpers/postgres-process.js';
 import { callJob, killServiceProcesses, type ServiceProcess, startServiceProcess } from './helpers/service-process.js';
 import { waitUntil } from './helpers/wait-until.js';
@@ -107,6 +110,15 @@ describe('connections that break', () => {
     await postgres.query('begin; set transaction read write; alter database postgres set default_transaction_read_only = off; commit');
     await waitUntil('runs are taken again', async () => (await callJob(service, 'no-op')).status === 200);
   });
+
+  it('and the jobs\' own to such a server are not handed out again', async () => {
+    const backend = async () => ((await knex.raw('select pg_backend_pid() as pid')) as { rows: { pid: number }[] }).rows[0]!.pid;
+    const before = await backend();
+    await knex.raw('set default_transaction_read_only = on');
+    await expect(createZipCode()).rejects.toMatchObject({ code: '25006' });
+    expect(await createZipCode()).toMatchObject({ city: 'New York' });
+    expect(await backend()).not.toBe(before);
+  });
 });
 
 describe('a pool that jobs have used up', () => {
@@ -142,5 +154,22 @@ describe('a lease that passes while the database is away', () => {
     expect((await answer).status).toBe(500);
     expect(service.output()).toContain('renewing leases');
     await postgres.start();
+  });
+});
+
+describe('closing the database', () => {
+  it('waits for no connection in use longer than about a second, lets no pool that fails keep others open, and can be repeated', async () => {
+    const closed = jest.fn(async () => undefined);
+    onDatabaseClose(closed);
+    onDatabaseClose(() => {
+      throw new Error('this pool does not close');
+    });
+    onDatabaseClose(() => new Promise(() => undefined));
+    const since = performance.now();
+    await closeDatabase();
+    expect(performance.now() - since).toBeLessThan(2_500);
+    expect(closed).toHaveBeenCalledTimes(1);
+    await closeDatabase();
+    expect(closed).toHaveBeenCalledTimes(1);
   });
 });

@@ -1,5 +1,6 @@
 import request from 'supertest';
 import knex from '@commons/backend/lib/knex.js';
+import { recorderPool } from '@commons/backend/lib/service-pools.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import { callJob, killServiceProcesses, startServiceProcess } from './helpers/service-process.js';
 import { testApp } from './helpers/test-app.js';
@@ -44,6 +45,24 @@ describe("a scheduler's delivery", () => {
     const second = await deliver('throws', headers, { status: 422, data: 'never' });
     expect([first.status, second.status]).toEqual([409, 422]);
     expect(await runs('throws')).toMatchObject([{ attempt: 2, httpStatus: 422 }]);
+  });
+
+  it.each(['insert into batch_job_run', 'update batch_job_run'])('is run although the answer to its start (%s) was lost', async (statement) => {
+    const headers = scheduled('throws', '2026-11-23T06:00:00Z');
+    if (statement.startsWith('update')) await deliver('throws', headers, { status: 409, data: 'not yet' });
+    const query = recorderPool.query.bind(recorderPool);
+    let isLost = false;
+    jest.spyOn(recorderPool, 'query').mockImplementation(async (asked) => {
+      const result = await query(asked);
+      if (isLost || !asked.text.startsWith(statement) || result.rowCount === 0) return result as never;
+      isLost = true;
+      throw Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' });
+    });
+    const answer = await deliver('throws', headers, { status: 422, data: 'it ran' });
+    jest.restoreAllMocks();
+    expect(isLost).toBe(true);
+    expect(answer.status).toBe(422);
+    expect(await runs('throws')).toMatchObject([{ status: 'failed', httpStatus: 422 }]);
   });
 
   it('of an AcceptableError is answered the same again, problem and all', async () => {

@@ -2,6 +2,7 @@ import { toUSVString } from 'node:util';
 import vm from 'node:vm';
 import fc from 'fast-check';
 import { z } from 'zod';
+import knex from '@commons/backend/lib/knex.js';
 import { describeError } from '@commons/backend/lib/error-description.js';
 import { anything, HOSTILE } from './helpers/hostile.js';
 
@@ -50,6 +51,33 @@ describe('describeError', () => {
     const described = describeError(error);
     expect(described).toMatchObject({ name: 'DatabaseError', code: '23505', message: expect.stringContaining('duplicate key value') });
     expect(JSON.stringify(described)).not.toContain('ann');
+  });
+
+  it.each([
+    ['22P02', 'invalid input syntax for type integer: "John "Jack" - Smith\n    at 123-45-6789"', 'invalid input syntax for type integer: "[Value]"'],
+    ['22003', 'value "12 - 3456" is out of range for type integer', 'value "[Value]" is out of range for type integer'],
+    ['22023', 'time zone "John" not recognized', 'time zone "[Value]" not recognized'],
+    ['22P02', 'invalid input value for enum color: "John"', 'invalid input value for enum color: "[Value]"'],
+    ['23505', 'duplicate key value violates unique constraint "person_key"', 'duplicate key value violates unique constraint "person_key"'],
+    ['23502', 'insert into "person" ("name") values ($1) - null value in column "name" of relation "person" violates not-null constraint', 'insert into "person" ("name") values ($1) - null value in column "name" of relation "person" violates not-null constraint'],
+    ['22P02', `select * from "person" where "name" = 'John' and "n" = $1 - invalid input syntax for type integer: "John"`, `select * from "person" where "name" = '[Value]' and "n" = $1 - invalid input syntax for type integer: "[Value]"`],
+  ])('blanks the values in a message of Postgres, and keeps names (%s)', (code, message, expected) => {
+    const error = Object.assign(new Error(message), { name: 'error', severity: 'ERROR', code });
+    const described = describeError(error);
+    expect(described).toMatchObject({ code, message: expected, stack: expect.stringContaining('error-description.spec') });
+    expect(described.stack!.startsWith(`DatabaseError: ${expected}\n    at `)).toBe(true);
+    expect(JSON.stringify(described)).not.toMatch(/John|6789|3456/);
+  });
+
+  it('blanks them in what the driver really throws, through knex with its SQL', async () => {
+    const error: unknown = await knex('zip_code').where({ latitude: 'John 123-45-6789' as never }).catch((thrown: unknown) => thrown);
+    const described = describeError(error);
+    expect(described).toMatchObject({ code: '22P02', message: 'select * from "zip_code" where "latitude" = $1 - invalid input syntax for type double precision: "[Value]"' });
+    expect(JSON.stringify(described)).not.toContain('John');
+  });
+
+  it('takes users and passwords out of addresses', () => {
+    expect(JSON.stringify(describeError(new Error('no answer from postgres://me:hush@host/db')))).not.toContain('hush');
   });
 
   it('puts the issues of a ZodError on one line, without what was received', () => {

@@ -68,11 +68,14 @@ describe('the job registry', () => {
     expect((error.cause as Error).message).toContain('a-job.ts');
   });
 
-  it('answers 504 for a file that does not finish loading, and serves it once it has', async () => {
+  it('answers 504 for a file that does not finish loading, at once from then on, and serves it once it has', async () => {
     write('a-job.ts');
     let finish: (module: unknown) => void = () => undefined;
     const registry = registryOf(() => new Promise((resolve) => (finish = resolve)), 100);
     await expect(registry.find('a-job')!.load()).rejects.toMatchObject({ status: 504 });
+    const since = performance.now();
+    await expect(registry.find('a-job')!.load()).rejects.toMatchObject({ status: 504 });
+    expect(performance.now() - since).toBeLessThan(80);
     finish({ default: handler });
     await expect(registry.find('a-job')!.load()).resolves.toMatchObject({ handler });
   });

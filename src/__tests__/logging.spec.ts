@@ -3,8 +3,9 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { z } from 'zod';
 import logger from '@commons/backend/lib/logging.js';
-import { type LogLine, runInScope, type RunScope } from '@commons/backend/lib/run-scope.js';
+import { type LogLine, runInScope } from '@commons/backend/lib/run-scope.js';
 import { anything } from './helpers/hostile.js';
+import { TestRun } from './helpers/test-scope.js';
 
 // In this process nothing is written: that it is read at the first call, and not at the import above, is part of the test.
 process.env.LOG_LEVEL = 'silent';
@@ -24,12 +25,12 @@ function runProcess(scenario: string, env: NodeJS.ProcessEnv = {}, { closeStdout
   return new Promise<{ stdout: string; stderr: string; code: number | null }>((resolve) => child.once('close', (code) => resolve({ ...output, code })));
 }
 
-const RUN = { id: '0193a0f2-5c11-7abc-8def-0123456789ab', jobName: 'backfill-thing' } as RunScope['run'];
+const RUN = new TestRun({ id: '0193a0f2-5c11-7abc-8def-0123456789ab', jobName: 'backfill-thing' });
 
 /** The lines that a run keeps of what `work` logs. */
 function keptOf(work: () => void): LogLine[] {
   const lines: LogLine[] = [];
-  runInScope({ run: RUN, keepLine: (line) => lines.push(line) }, work);
+  runInScope({ run: RUN, database: RUN.database, keepLine: (line) => lines.push(line) }, work);
   return lines;
 }
 
@@ -153,7 +154,7 @@ describe('a call', () => {
     const keepLine = () => {
       throw new Error('full');
     };
-    expect(() => runInScope({ run: RUN, keepLine }, () => logger.log('a log'))).not.toThrow();
+    expect(() => runInScope({ run: RUN, database: RUN.database, keepLine }, () => logger.log('a log'))).not.toThrow();
   });
 
   it('drops what a getter of its own data logs, and ends', () => {

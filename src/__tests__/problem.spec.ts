@@ -31,6 +31,12 @@ describe('problemOf', () => {
     expect(JSON.stringify(problem)).not.toContain('hunter2');
   });
 
+  it('makes a wait for a connection that was in vain a 503, but not a query that passed its own timeout', () => {
+    const named = (message: string) => Object.assign(new Error(message), { name: 'KnexTimeoutError' });
+    expect(problemOf(named('Knex: Timeout acquiring a connection. The pool is probably full.')).status).toBe(503);
+    expect(problemOf(named('Defined query timeout of 100ms exceeded when running query.')).status).toBe(500);
+  });
+
   it('passes on the words of the service\'s own errors', () => {
     expect(problemOf(new ServiceError(503, 'Send it again.'))).toMatchObject({ status: 503, detail: 'Send it again.' });
   });

@@ -41,6 +41,13 @@ describe('the body of a run', () => {
     expect(answer.headers['job-run-id']).toBeUndefined();
   });
 
+  it.each([[0xff], [0xc3], [0xed, 0xa0, 0x80], [0xc0, 0xaf]])('is refused with 400 when it is not valid UTF-8 (%p)', async (...bytes) => {
+    const answer = await post(Buffer.concat([Buffer.from('{"a":"'), Buffer.from(bytes), Buffer.from('"}')]), { 'Content-Type': 'application/json' });
+    expect(answer.status).toBe(400);
+    expect(answer.body.detail).toBe('The body is not valid UTF-8.');
+    expect(answer.headers['job-run-id']).toBeUndefined();
+  });
+
   it('is unpacked', async () => {
     const answer = await post(gzipSync('{"a":1}'), { 'Content-Type': 'application/json', 'Content-Encoding': 'gzip' });
     expect(answer.body).toEqual({ echo: { a: 1 } });

@@ -1,5 +1,5 @@
 import knex from '@commons/backend/lib/knex.js';
-import { isRunStatus, mayMove, restartable, RUN_STATUSES, TRANSITIONS } from '@commons/backend/models/run-status.js';
+import { isRunStatus, mayMove, redeliverable, restartable, RUN_STATUSES, TRANSITIONS } from '@commons/backend/models/run-status.js';
 
 describe('the states of a run', () => {
   it('gives a reason for every arrow, and draws no arrow twice', () => {
@@ -7,8 +7,8 @@ describe('the states of a run', () => {
     expect(new Set(TRANSITIONS.map(({ from, to }) => `${from} ${to}`)).size).toBe(TRANSITIONS.length);
   });
 
-  it('lets nothing leave succeeded, cancelled or skipped, and nothing turn into a new run', () => {
-    for (const from of ['succeeded', 'cancelled', 'skipped'] as const) {
+  it('lets nothing leave succeeded or skipped', () => {
+    for (const from of ['succeeded', 'skipped'] as const) {
       expect(RUN_STATUSES.filter((to) => mayMove(from, to))).toEqual([]);
     }
   });
@@ -23,13 +23,14 @@ describe('the states of a run', () => {
     ['timed_out', 'succeeded'],
     ['failed', 'succeeded'],
     ['succeeded', 'running'],
-    ['cancelled', 'running'],
+    ['cancelled', 'queued'],
   ] as const)('refuses %s -> %s', (from, to) => {
     expect(mayMove(from, to)).toBe(false);
   });
 
-  it('starts again only what ended badly by itself', () => {
-    expect([...restartable].toSorted()).toEqual(['failed', 'interrupted', 'lost', 'timed_out']);
+  it('has a person start again what ended badly, and a scheduler only what did so by itself', () => {
+    expect([...restartable].toSorted()).toEqual(['cancelled', 'failed', 'interrupted', 'lost', 'timed_out']);
+    expect([...redeliverable].toSorted()).toEqual(['failed', 'interrupted', 'lost', 'timed_out']);
   });
 
   it('is the list that the table accepts', async () => {

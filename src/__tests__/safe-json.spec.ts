@@ -56,6 +56,37 @@ describe('toSafeJson', () => {
     expect(shown({ tokens: 3, password: null, secret: false })).toEqual({ tokens: 3, password: null, secret: false });
   });
 
+  it.each([
+    'newPassword', 'dbPassword', 'DB_PASSWORD', 'oldpasswd', 'secretAccessKey', 'AWS_SECRET_ACCESS_KEY', 'sessionToken', 'x-amz-security-token',
+    'apiKey', 'apikey', 'API_KEYS', 'X-API-Key', 'googleApiKey', 'Authorization', 'proxy-authorization', 'cookies', 'ssn', 'patientSSN', 'ssnLast4', 'credentials', 'accessTokens',
+  ])('hides %s', (name) => {
+    expect(shown({ [name]: 'x1' })).toEqual({ [name]: '[Secret]' });
+  });
+
+  it('hides a number that is a secret', () => {
+    expect(shown({ ssn: 123_456_789, password: 1_234 })).toEqual({ ssn: '[Secret]', password: '[Secret]' });
+  });
+
+  it('shows what is only about a secret, or sounds like one', () => {
+    const value = {
+      tokenCount: 5, maxTokens: 100, tokens: 3, tokenType: 'Bearer', passwordUpdatedAt: '2026-01-01', secretary: 'Ann', tokenizer: 'gpt', hasPassword: true, key: 'k', primaryKey: 'id',
+      monkey: 'm', author: 'a', session: 's', lessness: 'l', compass: 'c',
+    };
+    expect(shown(value)).toEqual(value);
+  });
+
+  it('takes users and passwords out of addresses', () => {
+    expect(shown({ databaseUrl: 'postgres://me:hush@host:5432/db', note: 'two: redis://:p@ss@h/0, https://example.org:80/a@b' })).toEqual({
+      databaseUrl: 'postgres://[Secret]@host:5432/db', note: 'two: redis://[Secret]@h/0, https://example.org:80/a@b',
+    });
+  });
+
+  it('never shows a value that Postgres quotes in a message or a stack', () => {
+    const error = Object.assign(new Error('invalid input syntax for type integer: "John Smith"'), { name: 'error', severity: 'ERROR', code: '22P02' });
+    expect(toSafeJson(error)).not.toContain('John');
+    expect(shown(error)).toMatchObject({ message: 'invalid input syntax for type integer: "[Value]"', stack: expect.stringMatching(/^error: invalid [^]+\n {4}at /) });
+  });
+
   it('marks a circle, and keeps what is merely referred to twice', () => {
     const shared = { y: 1 };
     const value: Record<string, unknown> = { a: shared, b: shared };

@@ -51,6 +51,18 @@ describe('SIGTERM', () => {
     expect(await BatchJobRun.find(run.id)).toMatchObject({ status: 'interrupted' });
   });
 
+  it('does not wait for what the connection of a job is busy with: interrupted, 503, and code 0 soon after the grace', async () => {
+    const service = await startServiceProcess({ SHUTDOWN_GRACE: '1s' });
+    const answer = callJob(service, 'holds-connections', { count: 1, seconds: 60 });
+    const run = await untilRunning('holds-connections');
+    const since = performance.now();
+    service.child.kill('SIGTERM');
+    expect((await answer).status).toBe(503);
+    expect(await service.exited).toBe(0);
+    expect(performance.now() - since).toBeLessThan(5_000);
+    expect(await BatchJobRun.find(run.id)).toMatchObject({ status: 'interrupted' });
+  });
+
   it('ends at once when it comes a second time', async () => {
     const service = await startServiceProcess({ SHUTDOWN_GRACE: '60s' });
     callJob(service, 'waits', { ms: 60_000, deaf: true }).catch(() => undefined);
@@ -63,6 +75,14 @@ describe('SIGTERM', () => {
     expect(service.child.exitCode).toBeNull();
     service.child.kill('SIGTERM');
     expect(await service.exited).toBe(143);
+  });
+});
+
+describe('a port that is taken', () => {
+  it('ends the start with one line that says what to do', async () => {
+    const { url } = await startServiceProcess();
+    const second = startServiceProcess({ PORT: new URL(url).port }, { untilReady: false });
+    await expect(second).rejects.toThrow(/^the service ended:\nPORT: 127\.0\.0\.1:\d+ is in use\. .* set PORT to another one\.\n$/);
   });
 });
 

@@ -26,9 +26,3 @@ function jobNames(jobs: JobRegistry): string {
   const shown = names.slice(0, MOST_NAMES).join(', ');
   return names.length > MOST_NAMES ? `Some of the ${names.length} there are: ${shown}, ... (see: list)` : `There are: ${shown || 'none'}`;
 }
-
-/** Why a job cannot be loaded, naming its file: the cause of what `load` throws, which is kept from callers over HTTP. */
-export function loadFault(error: unknown): string {
-  const { cause, message } = error as Error;
-  return cause instanceof Error ? cause.message : message;
-}

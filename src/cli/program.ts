@@ -45,6 +45,33 @@ export function createProgram(source: SourceTree, prepare: () => Promise<void>):
     .option('--json', 'as JSON')
     .action(async (id: string, options: Json) => (await import('./show-command.js')).showCommand(source, id, options));
 
+  program.command('rehearse')
+    .description('a dry run, the real run once agreed to, and a second one that must write nothing')
+    .usage("<slug> [--yes] [--body '<json>' | ...] [--<parameter> <value> ...]")
+    .argument('<slug>', "the job's name, before all flags")
+    .argument('[flags...]', "the job's own parameters: run <slug> --help")
+    .passThroughOptions()
+    .allowUnknownOption()
+    .action(async (slug: string, flags: string[]) =>
+      (await import('./rehearse-command.js')).rehearseCommand(source, slug, flags.filter((flag) => flag !== '--yes'), flags.includes('--yes')));
+
+  program.command('cancel')
+    .description('ask a run to stop, whichever process runs it')
+    .argument('<id>', "the run's id")
+    .action(async (id: string) => (await import('./control-commands.js')).cancelCommand(source, id));
+
+  program.command('resume')
+    .description('go on with a run that ended badly, from where it got to')
+    .argument('<id>', "the run's id")
+    .action(async (id: string) => (await import('./control-commands.js')).restartCommand(source, id, 'resume'));
+
+  program.command('retry')
+    .description('start a run that ended badly once more, with the same body')
+    .argument('<id>', "the run's id")
+    .option('--only-failed', 'just the items that failed')
+    .action(async (id: string, { onlyFailed }: { onlyFailed?: boolean }) =>
+      (await import('./control-commands.js')).restartCommand(source, id, 'retry', onlyFailed));
+
   program.command('migrate')
     .description('bring the database to the newest migration')
     .action(async () => (await import('./migrate-command.js')).migrateCommand(source));

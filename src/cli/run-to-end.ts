@@ -52,10 +52,7 @@ const LAST_WORDS = 2_000;
 async function stopRuns(working: Promise<void>): Promise<void> {
   const [{ activeRuns, stopActiveRuns }, { envConfig }] = await Promise.all([import('../models/active-runs.js'), import('../lib/env-config.js')]);
   const { shutdownGrace } = envConfig();
-  // A run whose row was just being written turns up a moment later.
-  do {
-    if (activeRuns().size > 0) note(`Stopping: the run gets up to ${shutdownGrace / 1_000} s. Once more to exit at once.`);
-    await stopActiveRuns(shutdownGrace);
-    await Promise.race([working, delay(LAST_WORDS)]);
-  } while (activeRuns().size > 0);
+  if (activeRuns().size > 0) note(`Stopping: the run gets up to ${shutdownGrace / 1_000} s. Once more to exit at once.`);
+  await stopActiveRuns(shutdownGrace);
+  await Promise.race([working, delay(LAST_WORDS)]);
 }

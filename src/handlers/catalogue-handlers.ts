@@ -1,61 +1,69 @@
 import type { RequestHandler } from 'express';
 import { z } from 'zod';
-import { describeError } from '../lib/error-description.js';
-import type { Job, JobRegistry } from '../lib/job-registry.js';
+import type { LoadedJob } from '../lib/job-module.js';
+import type { JobRegistry } from '../lib/job-registry.js';
+import logger from '../lib/logging.js';
 import { BatchJobRun } from '../models/batch-job-run.js';
+import { catalogue, describeJobs, type ListedJob } from '../models/catalogue.js';
 import { runJson } from '../models/run-json.js';
 import { jobOf } from './script-execute-handler.js';
 
+const TAG = 'catalogue';
+/** For all the files that are still loading together. */
+const LOAD_WAIT_MS = 2_000;
+
 /** GET /jobs: every job, those that cannot be loaded too, each with its newest run. */
-export const listJobsHandler =
-  (registry: JobRegistry): RequestHandler =>
-  async (_req, res) => {
-    const jobs = registry.list();
-    const [described, newest] = await Promise.all([
-      Promise.all(jobs.map(describe)),
-      BatchJobRun.newestByJob(jobs.map(({ slug }) => slug)),
-    ]);
-    const withRuns = described.map((job) => ({ ...job, newestRun: summary(newest.get(job.slug)) }));
-    const faults = registry.faults().map(({ name, reason }) => ({ slug: name, status: 'broken', error: reason }));
-    const known = new Set(jobs.map(({ slug }) => slug));
-    res.format({ json: () => res.json({ jobs: [...withRuns, ...faults.filter(({ slug }) => !known.has(slug))] }) });
+export const listJobsHandler = (registry: JobRegistry): RequestHandler => {
+  const logFault = faultLog();
+  return async (_req, res) => {
+    const jobs = await catalogue(registry, LOAD_WAIT_MS);
+    jobs.forEach(logFault);
+    const shown = jobs.map(({ newestRun, ...job }) => ({ ...jobJson(job), newestRun: newestRun ? runJson(newestRun) : null }));
+    res.format({ json: () => res.json({ jobs: shown }) });
   };
+};
 
 /** GET /jobs/:slug: one job with the schema of its body and its newest runs. */
-export const showJobHandler =
-  (registry: JobRegistry): RequestHandler =>
-  async (req, res) => {
+export const showJobHandler = (registry: JobRegistry): RequestHandler => {
+  const logFault = faultLog();
+  return async (req, res) => {
     const job = jobOf(registry, req);
-    const [described, runs] = await Promise.all([describe(job), BatchJobRun.list({ jobName: job.slug, limit: 10 })]);
-    const schema = await bodySchema(job);
-    res.format({ json: () => res.json({ ...described, requestBody: schema, runs: runs.map(runJson) }) });
+    const [described, runs] = await Promise.all([describeJobs([job], LOAD_WAIT_MS), BatchJobRun.list({ jobName: job.slug, limit: 10 })]);
+    const shown = described.map((listed) => {
+      logFault(listed);
+      return { ...jobJson(listed), requestBody: bodySchema(listed.loaded) };
+    });
+    res.format({ json: () => res.json({ ...shown[0], runs: runs.map(runJson) }) });
   };
+};
 
-interface JobDescription {
-  readonly slug: string;
-  readonly status: 'ok' | 'broken';
-  readonly description?: string | undefined;
-  readonly timeout?: string | undefined;
-  readonly error?: string;
+const jobJson = ({ slug, status, description, timeout, fault }: ListedJob) => ({
+  slug, status, description, timeout, ...(fault !== undefined && { error: withoutFolders(fault) }),
+});
+
+const MOST_REASON = 1_000;
+/** An absolute path, but for its last part; no URL's. */
+const FOLDERS = /(?<![\w.:/])(?:file:\/\/)?\/(?:[^\s'"`:/()]+\/)+/g;
+
+/** Where the service is installed is no caller's concern. */
+const withoutFolders = (reason: string): string => reason.slice(0, MOST_REASON).replace(FOLDERS, '');
+
+/** Logs why a job is broken, once: as long as its file stays the same, loading it throws the same error. */
+function faultLog(): (job: ListedJob) => void {
+  const logged = new WeakSet<object>();
+  return ({ slug, status, thrown }) => {
+    if (status !== 'broken' || typeof thrown !== 'object' || thrown === null || logged.has(thrown)) return;
+    logged.add(thrown);
+    logger.error(thrown, { tag: TAG, jobName: slug });
+  };
 }
 
-async function describe(job: Job): Promise<JobDescription> {
+/** The body's JSON Schema, as a caller writes it; null where the job has none, is broken, or has one that JSON Schema cannot say. */
+function bodySchema(loaded: LoadedJob | undefined): unknown {
+  if (!loaded?.RequestBody) return null;
   try {
-    const { config } = await job.load();
-    return { slug: job.slug, status: 'ok', description: config.description, timeout: config.timeout };
-  } catch (error) {
-    return { slug: job.slug, status: 'broken', error: describeError(error).message };
-  }
-}
-
-/** The body's JSON Schema, as a caller writes it; null where the job has none, or is broken. */
-async function bodySchema(job: Job): Promise<unknown> {
-  try {
-    const { RequestBody } = await job.load();
-    return RequestBody ? z.toJSONSchema(RequestBody, { io: 'input', unrepresentable: 'any' }) : null;
+    return z.toJSONSchema(loaded.RequestBody, { io: 'input', unrepresentable: 'any' });
   } catch {
-    return null; // `describe` has said that, and why, the job is broken.
+    return null;
   }
 }
-
-const summary = (run: Parameters<typeof runJson>[0] | undefined) => (run ? runJson(run) : null);

@@ -1,4 +1,4 @@
-import type { ErrorRequestHandler, RequestHandler } from 'express';
+import type { ErrorRequestHandler, Request, RequestHandler } from 'express';
 import logger from '../lib/logging.js';
 import { isUnreachable } from '../lib/postgres-fault.js';
 import { blank, type Problem, problemOf, retryAfterSeconds } from '../lib/problem.js';
@@ -9,7 +9,7 @@ const TAG = 'http';
 
 /** Whatever went wrong outside a job, as a problem. What is not the caller's fault is logged. */
 export const errorHandler: ErrorRequestHandler = (error, req, res, next) => {
-  const problem = outsideProblem(error);
+  const problem = outsideProblem(error, req);
   if (problem.status >= 500) logger.error(error, { tag: TAG, method: req.method, path: req.path });
   if (res.headersSent) return next(error);
   if (problem.status === 503) res.set('Retry-After', String(retryAfterSeconds(error)));
@@ -17,14 +17,23 @@ export const errorHandler: ErrorRequestHandler = (error, req, res, next) => {
 };
 
 /** Express marks its own refusals of a request (a path that cannot be decoded, say) with a status. */
-function outsideProblem(error: unknown): Problem {
+function outsideProblem(error: unknown, req: Pick<Request, 'method' | 'path'>): Problem {
   const status = error instanceof Error ? (error as Error & { status?: unknown }).status : undefined;
   if (error instanceof URIError) return { ...blank(400), detail: 'The address holds a percent sign that stands for nothing.' };
   if (status === 406) return { ...blank(406), detail: 'This comes as application/json only.' };
   if (isUnreachable(error)) return { ...blank(503), detail: 'The database does not answer. Send it again.' };
+  if (isUnmigrated(error)) return { ...blank(503), detail: 'The database is not migrated yet. Send it again.' };
+  if (isSlowSearch(error, req)) return { ...blank(503), detail: 'The search took too long. Narrow it, by job or since.' };
   const problem = problemOf(error);
   return problem.status === 500 && !(error instanceof ServiceError) ? { ...problem, detail: 'The service failed. Its log says how.' } : problem;
 }
+
+/** A table that is not there (42P01): somebody asks before the service is ready. */
+const isUnmigrated = (error: unknown): boolean => error instanceof Error && (error as Error & { code?: unknown }).code === '42P01';
+
+/** The read pool's statement_timeout (57014: https://www.postgresql.org/docs/current/errcodes-appendix.html). */
+const isSlowSearch = (error: unknown, { method, path }: Pick<Request, 'method' | 'path'>): boolean =>
+  method === 'GET' && path === '/runs' && error instanceof Error && (error as Error & { code?: unknown }).code === '57014';
 
 /** Every address that is not in the route table. */
 export const notFoundHandler: RequestHandler = (_req, res) => {

@@ -26,7 +26,19 @@ export function readBody(limit: number): RequestHandler {
 function bodyOf(bytes: unknown, contentType: string | undefined): unknown {
   if (!Buffer.isBuffer(bytes) || bytes.length === 0) return {};
   refuseOtherTypes(contentType);
-  return parseJson(bytes.toString('utf8'));
+  return parseJson(textOf(bytes));
+}
+
+/** A byte order mark is left to the parser, which refuses it. */
+const UTF_8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** @throws {ServiceError} 400: with U+FFFD in place of what is no UTF-8, the job would get another value than was sent */
+function textOf(bytes: Buffer): string {
+  try {
+    return UTF_8.decode(bytes);
+  } catch {
+    throw new ServiceError(400, 'The body is not valid UTF-8.');
+  }
 }
 
 const JSON_TYPE = /^application\/(json|octet-stream|[a-z0-9.+-]+\+json)$/;

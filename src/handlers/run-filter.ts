@@ -1,10 +1,10 @@
-import { type FieldError, ServiceError } from '../lib/service-error.js';
 import { isRunId } from '../lib/run-id.js';
+import { type FieldError, ServiceError } from '../lib/service-error.js';
 import { readLimit, readSince, readStatuses, TAKES } from '../models/run-filter.js';
 import type { RunFilter } from '../models/run-history.js';
 
-
 const DEFAULT_LIMIT = 50;
+const FILTERS = new Set(['job', 'status', 'since', 'q', 'before', 'limit']);
 
 /** A query string as Express reads it. */
 export type Query = Readonly<Record<string, unknown>>;
@@ -15,7 +15,10 @@ export type Query = Readonly<Record<string, unknown>>;
  * @throws {ServiceError} 400, naming every filter that is wrong and what it takes
  */
 export function readRunFilter(query: Query): RunFilter {
-  const errors: FieldError[] = [];
+  // A filter that is misspelt would show every run as one that fits.
+  const errors: FieldError[] = Object.keys(query)
+    .filter((path) => !FILTERS.has(path))
+    .map((path) => ({ path, message: `is no filter: there are ${[...FILTERS].join(', ')}` }));
   const read = <T>(path: string, convert: (text: string) => T | undefined, takes: string): T | undefined => {
     const text = query[path];
     if (text === undefined || text === '') return undefined;

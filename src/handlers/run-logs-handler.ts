@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { RequestHandler, Response } from 'express';
 import { ServiceError } from '../lib/service-error.js';
 import { BatchJobRunLog, type LogPosition, type RunLogRow } from '../models/batch-job-run-log.js';
@@ -30,12 +31,17 @@ async function sendPage(res: Response, id: string, after: LogPosition | undefine
 
 async function sendAll(res: Response, id: string, after: LogPosition | undefined): Promise<void> {
   res.type('application/x-ndjson');
+  const gone = new AbortController();
+  res.once('close', () => gone.abort());
   let position = after;
   for (;;) {
     const lines = await BatchJobRunLog.listLines(id, { after: position, limit: PAGE });
     position = lines.at(-1) ?? position;
-    if (lines.length > 0) res.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
-    if (lines.length < PAGE || res.destroyed) break;
+    if (gone.signal.aborted) return;
+    const hasRoom = lines.length === 0 || res.write(lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    if (lines.length < PAGE) break;
+    // A reader that is slower than the database must not have the whole log wait in memory.
+    if (!hasRoom) await once(res, 'drain', { signal: gone.signal }).catch(() => undefined);
   }
   res.end();
 }

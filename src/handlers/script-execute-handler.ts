@@ -10,8 +10,9 @@ import { traceOf } from './trace-of.js';
 /** The job that the address names. @throws {ServiceError} 404 */
 export function jobOf(registry: JobRegistry, req: Request): Job {
   const job = registry.find(String(req.params.slug));
-  if (!job) throw new ServiceError(404, 'There is no job of that name. GET /jobs lists them.');
-  return job;
+  if (job) return job;
+  const fault = registry.faults().find(({ name }) => name === req.params.slug);
+  throw new ServiceError(404, fault?.reason ?? 'There is no job of that name. GET /jobs lists them.');
 }
 
 /** Refuses a job that there is not before its body is read. */

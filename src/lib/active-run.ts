@@ -1,5 +1,18 @@
+import type { Knex } from 'knex';
+import type { JSONData } from '../jobs/helpers.js';
+import type { RunFailureBuffer } from './run-failure-buffer.js';
+import { RunDatabase } from './run-knex/run-database.js';
 import type { RunLogBuffer } from './run-log-buffer.js';
-import type { CurrentRun, LogLine, RunScope } from './run-scope.js';
+import type { CurrentRun, FailedItem, LogLine, RunProgress, RunScope } from './run-scope.js';
+
+/** Where what a run says of itself is kept. */
+export interface RunRecords {
+  /** Called at the run's first line. */
+  readonly openLog: (run: CurrentRun) => RunLogBuffer;
+  /** Called at the run's first failed item. */
+  readonly openFailures: (run: CurrentRun) => RunFailureBuffer;
+  readonly saveCursor: (run: CurrentRun, cursor: JSONData, trx?: Knex.Transaction) => Promise<void>;
+}
 
 /** What an active run starts with. */
 export interface ActiveRunStart {
@@ -9,12 +22,18 @@ export interface ActiveRunStart {
   readonly isDryRun: boolean;
   readonly timeoutMs: number;
   readonly trace: string | undefined;
-  /** Called at the run's first line. */
-  readonly openLog: (run: CurrentRun) => RunLogBuffer;
+  readonly cursor: JSONData | undefined;
+  readonly onlyKeys: readonly JSONData[] | undefined;
 }
 
+/** Written by the service itself, on the job's connections. */
+const UNCOUNTED = ['batch_job_run_cursor'];
+
+/** ms that a cancelled job gets to end by itself, roll back and say its last words. */
+const CANCEL_GRACE_MS = 5_000;
+
 /**
- * A run that is going in this process: what its job sees of it, where its log goes, how it is told to stop, and how its
+ * A run that is going in this process: what its job sees of it, where its records go, how it is told to stop, and how its
  * caller is freed when it does not. One is made for every run, so what few runs need is made when it is asked for.
  */
 export class ActiveRun implements CurrentRun, RunScope {
@@ -24,25 +43,39 @@ export class ActiveRun implements CurrentRun, RunScope {
   readonly isDryRun: boolean;
   readonly timeoutMs: number;
   readonly trace: string | undefined;
+  readonly cursor: JSONData | undefined;
+  readonly onlyKeys: readonly JSONData[] | undefined;
   /** performance.now() until which the database takes this process for alive. */
   leaseUntil = 0;
   /** It was given up on: how its work settles later changes nothing. */
   hasGivenUp = false;
+  /** Undefined for a run that has logged nothing. */
+  log: RunLogBuffer | undefined;
+  /** Undefined for a run without failed items. */
+  failures: RunFailureBuffer | undefined;
+  /** Undefined for a run that never used the database. */
+  openedDatabase: RunDatabase | undefined;
+  #progress: RunProgress | undefined;
+  /** JSON texts that were told before. */
+  #toldProgress: string | undefined;
+  #toldWrites: string | undefined;
   readonly #startedAt = Date.now();
-  readonly #openLog: ActiveRunStart['openLog'];
-  #log: RunLogBuffer | undefined;
+  readonly #records: RunRecords;
   #controller: AbortController | undefined;
   #stopReason: Error | undefined;
-  #giveUp: ((reason: Error) => void) | undefined;
+  #isOver = false;
+  #giveUp: ((reason: Error | undefined) => void) | undefined;
 
-  constructor(start: ActiveRunStart) {
+  constructor(start: ActiveRunStart, records: RunRecords) {
     this.id = start.id;
     this.attempt = start.attempt;
     this.jobName = start.jobName;
     this.isDryRun = start.isDryRun;
     this.timeoutMs = start.timeoutMs;
     this.trace = start.trace;
-    this.#openLog = start.openLog;
+    this.cursor = start.cursor;
+    this.onlyKeys = start.onlyKeys;
+    this.#records = records;
   }
 
   /** As a scope, its run is itself. */
@@ -62,14 +95,56 @@ export class ActiveRun implements CurrentRun, RunScope {
     return this.#controller.signal;
   }
 
-  keepLine(line: LogLine): void {
-    this.#log ??= this.#openLog(this);
-    this.#log.add(line);
+  get database(): RunDatabase {
+    if (!this.openedDatabase) {
+      this.openedDatabase = new RunDatabase(this, UNCOUNTED);
+      // Asked for by what the job has left behind: it is refused.
+      if (this.#isOver) void this.openedDatabase.close();
+    }
+    return this.openedDatabase;
   }
 
-  /** Undefined for a run that has logged nothing. */
-  get log(): RunLogBuffer | undefined {
-    return this.#log;
+  /** Stops, rolls back and gives back what the job has left open, and refuses it the database from now on. Never rejects. */
+  async closeDatabase(): Promise<void> {
+    this.#isOver = true;
+    await this.openedDatabase?.close();
+  }
+
+  keepLine(line: LogLine): void {
+    this.log ??= this.#records.openLog(this);
+    this.log.add(line);
+  }
+
+  progress(progress: RunProgress): void {
+    this.#progress = progress;
+  }
+
+  /** How far it is and what it has written, as JSON texts, as far as that changed since it was last asked for. */
+  news(): { progress?: string | undefined; writes?: string | undefined } | undefined {
+    if (!this.#progress && !this.openedDatabase) return undefined;
+    const progress = this.#progress && JSON.stringify(this.#progress);
+    const writes = this.openedDatabase && JSON.stringify(this.openedDatabase.writes);
+    const news = {
+      progress: progress === this.#toldProgress ? undefined : progress,
+      writes: writes === this.#toldWrites || (writes === '{}' && !this.#toldWrites) ? undefined : writes,
+    };
+    this.#toldProgress = progress;
+    this.#toldWrites = writes;
+    return news.progress === undefined && news.writes === undefined ? undefined : news;
+  }
+
+  checkpoint(cursor: JSONData, trx?: Knex.Transaction): Promise<void> {
+    return this.#records.saveCursor(this, cursor, trx);
+  }
+
+  failure(item: FailedItem): void {
+    this.failures ??= this.#records.openFailures(this);
+    this.failures.add(item);
+  }
+
+  /** Why it was told to stop; undefined while it was not. */
+  get stopReason(): Error | undefined {
+    return this.#stopReason;
   }
 
   /** Asks the job to stop: its signal fires, with `reason`. Whoever waits for the job goes on waiting. */
@@ -79,11 +154,17 @@ export class ActiveRun implements CurrentRun, RunScope {
     this.#controller?.abort(reason);
   }
 
-  /** Stops waiting for the job: untilSettled rejects with `reason`, which becomes the run's outcome. */
+  /** Asks the job to stop, and gives it a while to do so. */
+  cancel(reason: Error): void {
+    this.askToStop(reason);
+    setTimeout(() => this.giveUp(reason), CANCEL_GRACE_MS).unref();
+  }
+
+  /** Stops waiting for the job: untilSettled rejects with `reason`, or with the one that it was asked to stop for before. */
   giveUp(reason: Error): void {
     this.hasGivenUp = true;
     this.askToStop(reason);
-    this.#giveUp?.(reason);
+    this.#giveUp?.(this.#stopReason);
   }
 
   /**
@@ -93,6 +174,7 @@ export class ActiveRun implements CurrentRun, RunScope {
   untilSettled<T>(work: Promise<T>, late: (thrown?: unknown) => void): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#giveUp = reject;
+      if (this.hasGivenUp) reject(this.#stopReason);
       work.then(
         (value) => (this.hasGivenUp ? late() : resolve(value)),
         (thrown: unknown) => (this.hasGivenUp ? late(thrown) : reject(thrown)),
@@ -101,17 +183,17 @@ export class ActiveRun implements CurrentRun, RunScope {
   }
 
   /**
-   * What `thrown` by the job means: the reason it was asked to stop, when it is the AbortError that Node's own functions
-   * make of a signal that fired; else itself.
+   * What `thrown` by the job means: the reason it was asked to stop, when it is what Node's own functions (AbortError) or
+   * the run's queries (RunStopped) make of that; else itself.
    */
   meaningOf(thrown: unknown): unknown {
-    return this.#stopReason && isAbortError(thrown) ? this.#stopReason : thrown;
+    return this.#stopReason && isStop(thrown) ? this.#stopReason : thrown;
   }
 }
 
-function isAbortError(thrown: unknown): boolean {
+function isStop(thrown: unknown): boolean {
   try {
-    return thrown instanceof Error && thrown.name === 'AbortError';
+    return thrown instanceof Error && (thrown.name === 'AbortError' || thrown.name === 'RunStopped');
   } catch {
     return false; // A Proxy that throws when it is looked at.
   }

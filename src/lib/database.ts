@@ -1,9 +1,15 @@
 import type { ClientConfig } from 'pg';
 import { envConfig } from './env-config.js';
+import logger from './logging.js';
 
 type Close = () => Promise<unknown>;
 
+const TAG = 'database';
+/** ms. A connection that is in use is not waited for any longer: it ends with the process. */
+const MOST_CLOSE_MS = 1_000;
+
 let settings: Promise<ClientConfig> | undefined;
+let releaseServer: Close | undefined;
 const closers: Close[] = [];
 
 /**
@@ -23,16 +29,35 @@ async function findDatabase(): Promise<ClientConfig> {
   if (databaseUrl !== undefined) return { connectionString: databaseUrl };
   const { startEmbeddedPostgres } = await import('./embedded-postgres.js');
   const embedded = await startEmbeddedPostgres({ dataFolder });
-  // First in the list, so closed last: the pools are closed before the server goes.
-  closers.unshift(() => embedded.release());
+  releaseServer = () => embedded.release();
   return embedded.connection;
 }
 
 /** Has `close` called by closeDatabase(). For whoever opens a pool. */
 export const onDatabaseClose = (close: Close): void => void closers.push(close);
 
-/** Closes every pool, then lets go of the embedded Postgres, if that is what was used. */
+/**
+ * Closes every pool, each for a second at most, then lets go of the embedded Postgres, if that is what was used. A pool that
+ * does not close is logged and keeps nothing else open.
+ */
 export async function closeDatabase(): Promise<void> {
-  for (const close of closers.splice(0).reverse()) await close();
+  await Promise.all(closers.splice(0).map(closeInTime));
+  const release = releaseServer;
+  releaseServer = undefined;
   settings = undefined;
+  await release?.();
+}
+
+async function closeInTime(close: Close): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const tooLong = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`A pool did not close within ${MOST_CLOSE_MS} ms: its connections in use are left behind`)), MOST_CLOSE_MS);
+  });
+  try {
+    await Promise.race([close(), tooLong]);
+  } catch (error) {
+    logger.error(error, { tag: TAG, during: 'closing the database' });
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -1,6 +1,6 @@
 import { types } from 'node:util';
 import { attempt } from './attempt.js';
-import { isPostgresError, toSafeJson } from './safe-json.js';
+import { framesOf, isPostgresError, messageWithoutValues, toSafeJson, withoutCredentials } from './safe-json.js';
 import { toStorableText } from './storable-text.js';
 
 /** What was thrown, as a run's row and the log keep it: plain strings, finite and clean. */
@@ -27,12 +27,12 @@ export const describeError = (thrown: unknown): ErrorDescription => describe(thr
 
 function describe(thrown: unknown, above: readonly unknown[]): ErrorDescription {
   if (!isErrorLike(thrown)) return { name: 'NonError', message: textOfNonError(thrown) };
-  const issues = issuesText(thrown);
+  const ownText = issuesText(thrown) ?? valuelessText(thrown);
   const name = nameOf(thrown);
-  const message = issues ?? messageOf(thrown);
+  const message = ownText ?? messageOf(thrown);
   const code = codeOf(thrown);
-  // Zod's own stack begins with all of its issues again, over many lines.
-  const stack = stackOf(thrown, issues === undefined ? undefined : `${name}: ${message}`);
+  // The stack begins with the message again: Zod's with all issues, over many lines, Postgres' with the values.
+  const stack = stackOf(thrown, ownText === undefined ? undefined : `${name}: ${message}`);
   const cause = causeOf(thrown, [...above, thrown]);
   return { name, message, ...(code !== undefined && { code }), ...(stack !== undefined && { stack }), ...(cause && { cause }) };
 }
@@ -43,7 +43,7 @@ const isErrorLike = (thrown: unknown): thrown is object =>
 
 function textOfNonError(thrown: unknown): string {
   const text = typeof thrown === 'string' ? thrown : `${toSafeJson(thrown) ?? 'undefined'} was thrown`;
-  return toStorableText(text, MOST_MESSAGE_BYTES);
+  return toStorableText(withoutCredentials(text), MOST_MESSAGE_BYTES);
 }
 
 function nameOf(error: object): string {
@@ -63,7 +63,13 @@ function classNameOf(error: object): unknown {
 function messageOf(error: object): string {
   const message = read(error, 'message');
   const text = typeof message === 'string' ? message : (toSafeJson(message) ?? '');
-  return toStorableText(text === '' ? partsText(error) : text, MOST_MESSAGE_BYTES);
+  return toStorableText(withoutCredentials(text === '' ? partsText(error) : text), MOST_MESSAGE_BYTES);
+}
+
+/** What Postgres says of a value that it refuses, without the value. */
+function valuelessText(error: object): string | undefined {
+  const text = attempt(() => messageWithoutValues(error));
+  return text === undefined ? undefined : toStorableText(withoutCredentials(text), MOST_MESSAGE_BYTES);
 }
 
 /** Of an AggregateError without a message, such as Node's for a connection that was refused on every address of a host. */
@@ -95,9 +101,9 @@ function codeOf(error: object): string | undefined {
 function stackOf(error: object, header: string | undefined): string | undefined {
   const stack = read(error, 'stack');
   if (typeof stack !== 'string' || stack === '') return undefined;
-  if (header === undefined) return toStorableText(stack, MOST_STACK_BYTES);
-  const frames = stack.indexOf('\n    at ');
-  return frames < 0 ? undefined : toStorableText(header + stack.slice(frames), MOST_STACK_BYTES);
+  if (header === undefined) return toStorableText(withoutCredentials(stack), MOST_STACK_BYTES);
+  const frames = attempt(() => framesOf(error)) ?? '';
+  return frames === '' ? undefined : toStorableText(header + frames, MOST_STACK_BYTES);
 }
 
 function causeOf(error: object, above: readonly unknown[]): ErrorDescription | undefined {

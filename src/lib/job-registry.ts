@@ -79,15 +79,17 @@ interface Loading {
   readonly version: number;
   readonly job: Promise<LoadedJob>;
   loaded?: LoadedJob;
+  /** It has had its time once: nobody waits for it again. */
+  hasTimedOut?: boolean;
 }
 
-/** Loads once and remembers it; a live file is loaded again when its time of change differs. */
+/** Loads once and remembers it, a load that hangs too, which is served if it ends after all; a live file is loaded again when its time of change differs. */
 function loader(file: string, source: JobFolder): Job['load'] {
   let loading: Loading | undefined;
   return () => {
     const version = source.isLive ? statSync(file).mtimeMs : 0;
     if (loading?.version !== version) loading = startLoading(file, version, source);
-    return loading.loaded ?? withinTime(loading.job, file, source.loadTimeoutMs);
+    return loading.loaded ?? withinTime(loading, file, source.loadTimeoutMs);
   };
 }
 
@@ -97,16 +99,17 @@ function startLoading(file: string, version: number, { importFile }: JobFolder):
   return loading;
 }
 
-/** A file whose import hangs (a top-level await) is waited for anew by each call. */
-async function withinTime<T>(loading: Promise<T>, file: string, timeoutMs: number): Promise<T> {
+/** A file whose import hangs (a top-level await) is waited for but once; from then on for no longer than what is there already takes to be seen. */
+async function withinTime(loading: Loading, file: string, timeoutMs: number): Promise<LoadedJob> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => {
+      loading.hasTimedOut = true;
       const cause = new Error(`${file} did not finish loading in ${timeoutMs} ms. Does it await something at its top level?`);
       reject(new ServiceError(504, 'The job did not load in time. The log names its file.', { cause }));
-    }, timeoutMs);
+    }, loading.hasTimedOut ? 0 : timeoutMs);
   });
-  return Promise.race([loading, timeout]).finally(() => clearTimeout(timer));
+  return Promise.race([loading.job, timeout]).finally(() => clearTimeout(timer));
 }
 
 interface Listing {

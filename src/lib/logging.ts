@@ -4,7 +4,7 @@ import { type EnvConfig, envConfig } from './env-config.js';
 import { describeError, type ErrorDescription } from './error-description.js';
 import { logFormat, type LogRecord } from './log-format.js';
 import { type LogLevel, type LogLine, type RunScope, tryRunScope } from './run-scope.js';
-import { toSafeJson } from './safe-json.js';
+import { toSafeJson, withoutCredentials } from './safe-json.js';
 import { toStorableJson } from './storable-json.js';
 import { toStorableText } from './storable-text.js';
 
@@ -129,7 +129,7 @@ const recordOf = (level: LogLevel, tag: unknown, { message, data, error }: LogEv
   at: new Date(),
   level,
   tag: typeof tag === 'string' ? toStorableText(tag, MOST_TAG_BYTES) : undefined,
-  message: toStorableText(typeof message === 'string' ? message : (toSafeJson(message) ?? ''), MOST_MESSAGE_BYTES),
+  message: toStorableText(typeof message === 'string' ? withoutCredentials(message) : (toSafeJson(message) ?? ''), MOST_MESSAGE_BYTES),
   data: toSafeJson(data),
   error,
   run: scope?.run,

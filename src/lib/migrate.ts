@@ -1,16 +1,18 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import createKnex, { type Knex } from 'knex';
-import type { ClientConfig } from 'pg';
+import pg from 'pg';
 import { knexLog } from './knex-log.js';
 
 /** Where the migrations are, and which database they are for. */
 export interface Migrations {
-  readonly connection: ClientConfig;
+  readonly connection: pg.ClientConfig;
   /** The folder of the migration files: YYYYMMDDHHMMSS_name, each with `up` and `down`. */
   readonly folder: string;
   /** How a file is imported: the entry files know, since Node and Jest differ in it. */
   readonly importFile: (file: string) => Promise<unknown>;
+  /** Gives up waiting for the database and for one's turn. A migration that has begun is finished. */
+  readonly signal?: AbortSignal;
 }
 
 /** Any number will do, as long as every process that migrates this database takes the same one. */
@@ -28,25 +30,49 @@ export const rollBack = (migrations: Migrations): Promise<string[]> =>
   inTurn(migrations, async (knex) => namesIn(await knex.migrate.rollback(settings(migrations))));
 
 async function inTurn<T>(migrations: Migrations, work: (knex: Knex) => Promise<T>): Promise<T> {
-  // Two connections: one holds the lock while the other migrates.
-  const knex = createKnex({ client: 'pg', connection: { ...migrations.connection } as object, pool: { min: 0, max: 2 }, log: knexLog });
-  const lock = await knex.client.acquireConnection().catch(async (error: unknown) => {
-    await knex.destroy();
-    throw error;
-  });
+  const lock = await takeLock(migrations);
+  const knex = createKnex({ client: 'pg', connection: { ...migrations.connection } as object, pool: { min: 0, max: 1 }, log: knexLog });
   try {
-    await lock.query('select pg_advisory_lock($1)', [ADVISORY_LOCK]);
     // knex keeps a lock of its own in a table, where a killed process leaves it for ever. Ours ends with its connection,
     // and whoever holds ours is alone, so a row found locked is such a leftover.
     if (await knex.schema.hasTable('knex_migrations_lock')) await knex.migrate.forceFreeMigrationsLock(settings(migrations));
     return await work(knex);
   } finally {
-    // Where this fails the connection is gone, and the lock with it.
-    await lock.query('select pg_advisory_unlock($1)', [ADVISORY_LOCK]).catch(() => undefined);
-    await knex.client.releaseConnection(lock);
     await knex.destroy();
+    await lock.end().catch(ignore);
   }
 }
+
+/** A connection that holds the lock, and does until it ends. */
+async function takeLock({ connection, signal }: Migrations): Promise<pg.Client> {
+  const client = new pg.Client(connection);
+  // A connection that breaks is told by the query that is on it; unheard, the error that it emits would end the process.
+  client.on('error', ignore);
+  const lock = async (): Promise<void> => {
+    await client.connect();
+    await client.query('select pg_advisory_lock($1)', [ADVISORY_LOCK]);
+  };
+  try {
+    await unlessAborted(lock, signal);
+    return client;
+  } catch (error) {
+    // Not waited for: the server may not even be there.
+    client.end().catch(ignore);
+    throw error;
+  }
+}
+
+function unlessAborted(work: () => Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  if (!signal) return work();
+  signal.throwIfAborted();
+  return new Promise((resolve, reject) => {
+    const giveUp = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', giveUp, { once: true });
+    work().then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp)).catch(ignore);
+  });
+}
+
+const ignore = (): void => undefined;
 
 const settings = ({ folder, importFile }: Migrations): Knex.MigratorConfig => ({
   migrationSource: {

@@ -26,5 +26,8 @@ const isMissingSocket = (error: Error): boolean => codeOf(error) === 'ENOENT' &&
 export const mayPass = (error: unknown): boolean =>
   isUnreachable(error) || TRY_AGAIN.test(codeOf(error)) || READ_ONLY_OR_FULL.test(codeOf(error));
 
+/** Somebody holds a row for longer than the statement may wait (lock_timeout). */
+export const isLocked = (error: unknown): boolean => codeOf(error) === '55P03';
+
 /** Postgres refused the statement's own data (a value, a constraint): another statement may well pass. */
 export const isRefusedData = (error: unknown): boolean => /^(2[123]...|54...)$/.test(codeOf(error));

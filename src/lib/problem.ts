@@ -86,7 +86,9 @@ const isZodError = (error: unknown): error is { issues: readonly ZodIssue[] } =>
   error instanceof Error && error.name === 'ZodError' && Array.isArray((error as { issues?: unknown }).issues);
 
 /** knex gave up waiting for a connection: other runs hold them all. It passes, so a scheduler should come again. */
-const isPoolExhausted = (error: unknown): boolean => error instanceof Error && error.name === 'KnexTimeoutError';
+const isPoolExhausted = (error: unknown): boolean =>
+  // A query that passed its author's own .timeout() has the same name.
+  error instanceof Error && error.name === 'KnexTimeoutError' && /acquiring a connection/.test(error.message);
 
 /** One issue of Zod's, without the value that was received. */
 export const fieldError = ({ path, message, code }: ZodIssue): FieldError => ({ path: path.map(String).join('.'), message, code });

@@ -1,12 +1,14 @@
 import type { Request } from 'express';
 import type { ZodType } from 'zod';
-import { recordRun, type FinishedRun, type RunElsewhere, type RunStart } from '../models/run-lifecycle.js';
+import { recordRun, type FinishedRun, type RunElsewhere } from '../models/run-lifecycle.js';
+import type { RunStart } from '../models/run-start.js';
+import { envConfig } from './env-config.js';
 import type { Job } from './job-registry.js';
 import { fieldError } from './problem.js';
 import { ServiceError } from './service-error.js';
 
 /** Who asks for a run, and with what. */
-export interface JobCall extends Pick<RunStart, 'requestedBy' | 'delivery' | 'trace'> {
+export interface JobCall extends Pick<RunStart, 'requestedBy' | 'delivery' | 'restart' | 'onlyKeys' | 'parentRunId' | 'trace'> {
   readonly trigger: NonNullable<RunStart['trigger']>;
   readonly body: unknown;
   /** The request that asks for it; a call from elsewhere gets one that holds just the body. */
@@ -20,10 +22,12 @@ export interface JobCall extends Pick<RunStart, 'requestedBy' | 'delivery' | 'tr
  * @throws {ServiceError} 503 when the run could not be recorded; then nothing was run
  */
 export async function runJob(job: Job, call: JobCall): Promise<FinishedRun | RunElsewhere> {
-  const { trigger, body, requestedBy, delivery, trace } = call;
+  const { request: _request, ...start } = call;
   const prepared = await prepare(job, call);
   return recordRun(job.slug, prepared.work, {
-    trigger, body, requestedBy, delivery, trace, isDryRun: isDryRun(prepared.body), timeoutMs: prepared.timeoutMs,
+    ...start,
+    isDryRun: isDryRun(prepared.body),
+    timeoutMs: prepared.timeoutMs,
   });
 }
 
@@ -41,12 +45,21 @@ async function prepare(job: Job, { body, request }: JobCall): Promise<Prepared> 
     const loading = job.load();
     const loaded = loading instanceof Promise ? await loading : loading;
     timeoutMs = loaded.timeoutMs;
-    const checked = loaded.RequestBody ? await checkBody(loaded.RequestBody, body) : body;
+    const checked = loaded.RequestBody ? await inTime(checkBody(loaded.RequestBody, body)) : body;
     // The body goes in as it came: the job parses it itself, and a schema that transforms must not do so twice.
     return { body: checked, timeoutMs, work: () => loaded.handler(request ?? requestWith(job.slug, body)) };
   } catch (error) {
     return { body, timeoutMs, work: () => Promise.reject(error) };
   }
+}
+
+/** A schema may ask others (an async refinement), and wait for ever. @throws {ServiceError} 504 */
+function inTime<T>(checking: Promise<T>): Promise<T> {
+  const { jobLoadTimeout } = envConfig();
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new ServiceError(504, `The job's RequestBody did not check the body in ${jobLoadTimeout / 1_000} s.`)), jobLoadTimeout);
+    checking.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }
 
 /** The body as the job will see it, defaults filled in. @throws {ServiceError} 400 with every issue and its path */

@@ -1,7 +1,7 @@
 import { describeError } from './error-description.js';
 import { toJson } from './json.js';
 import { blank, isAcceptable, type Problem, problemOf, retryAfterSeconds } from './problem.js';
-import { RunInterrupted, RunTimedOut } from './service-error.js';
+import { RunCancelled, RunInterrupted, RunTimedOut, StopReason } from './service-error.js';
 import { toStorableJson } from './storable-json.js';
 
 /** How the work of a run settled. */
@@ -9,7 +9,7 @@ export type Settled = { readonly value: unknown } | { readonly thrown: unknown }
 
 /** A settled run, as its row keeps it and as its caller gets it. */
 export interface RunOutcome {
-  readonly status: 'succeeded' | 'failed' | 'timed_out' | 'interrupted';
+  readonly status: 'succeeded' | 'failed' | 'timed_out' | 'cancelled' | 'interrupted';
   readonly httpStatus: number;
   /** The answer's JSON, whole; undefined when the job returned nothing, or where there is a problem. */
   readonly text: string | undefined;
@@ -27,9 +27,22 @@ export interface RunOutcome {
 const MOST_RESULT_BYTES = 262_144;
 const MOST_ERROR_BYTES = 65_536;
 
-/** What `settled` means, whatever was returned or thrown. Pure, and it never throws. */
-export function outcomeOf(settled: Settled): RunOutcome {
-  return 'thrown' in settled ? outcomeOfError(settled.thrown) : outcomeOfValue(settled.value);
+/**
+ * What `settled` means, whatever was returned or thrown. Pure, and it never throws.
+ * @param stopReason why the run was told to stop, if it was: thrown by another run inside it, such a thing is just an error
+ */
+export function outcomeOf(settled: Settled, stopReason?: Error): RunOutcome {
+  if ('value' in settled) return outcomeOfValue(settled.value);
+  const { thrown } = settled;
+  return outcomeOfError(thrown !== stopReason && isStopReason(thrown) ? new Error('A run inside this one was stopped', { cause: thrown }) : thrown);
+}
+
+function isStopReason(thrown: unknown): boolean {
+  try {
+    return thrown instanceof StopReason;
+  } catch {
+    return false; // A Proxy that throws when it is looked at.
+  }
 }
 
 function outcomeOfValue(value: unknown): RunOutcome {
@@ -52,20 +65,20 @@ function outcomeOfError(thrown: unknown): RunOutcome {
   const problem = sendable(problemOf(thrown));
   const { type: _type, title: _title, status: httpStatus, ...told } = problem;
   // What the caller was told is kept too, so that a repeated delivery can be told the same.
-  const error = JSON.stringify({ ...describeError(thrown), ...told });
   return {
     ...SUCCEEDED,
     status: statusOf(thrown),
     httpStatus,
     problem,
     retryAfterSeconds: httpStatus === 503 ? retryAfterSeconds(thrown) : undefined,
-    error: toStorableJson(error, MOST_ERROR_BYTES),
+    error: storedError(thrown, told),
   };
 }
 
 function statusOf(thrown: unknown): RunOutcome['status'] {
   try {
     if (thrown instanceof RunTimedOut) return 'timed_out';
+    if (thrown instanceof RunCancelled) return 'cancelled';
     if (thrown instanceof RunInterrupted) return 'interrupted';
     if (isAcceptable(thrown)) return 'succeeded';
   } catch {
@@ -83,4 +96,17 @@ function sendable(problem: Problem): Problem {
   } catch {
     return blank(problem.status);
   }
+}
+
+const MOST_FIELD_ERRORS = 100;
+
+/** The error as the row keeps it: whatever must be left out of one that is too long, it says what it was and what the caller was told. */
+function storedError(thrown: unknown, { data, errors, ...told }: Partial<Problem>): string {
+  const description = describeError(thrown);
+  const kept = { ...(errors && { errors: errors.slice(0, MOST_FIELD_ERRORS) }), ...(data !== undefined && { data }) };
+  const whole = JSON.stringify({ ...description, ...told, ...kept });
+  if (whole.length <= MOST_ERROR_BYTES / 2) return toStorableJson(whole, MOST_ERROR_BYTES);
+  const { cause: _cause, stack: _stack, ...short } = description;
+  const note = data === undefined ? undefined : (JSON.parse(toStorableJson(JSON.stringify(data), 8_192)) as unknown);
+  return toStorableJson(JSON.stringify({ ...short, ...told, ...kept, ...(note !== undefined && { data: note }) }), MOST_ERROR_BYTES);
 }

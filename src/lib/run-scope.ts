@@ -1,4 +1,28 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
+import type { Knex } from 'knex';
+import type { JSONData } from '../jobs/helpers.js';
+import type { RunDatabase } from './run-knex/run-database.js';
+
+/** How far a run is. Each report is whole: what it does not hold is not so (any more). */
+export interface RunProgress {
+  processed?: number;
+  succeeded?: number;
+  failed?: number;
+  /** How many there are, about. */
+  total?: number;
+  /** Items per second. */
+  rate?: number;
+  etaSeconds?: number;
+  /** Why it waits at present. */
+  paused?: string;
+}
+
+/** One item that a run could not process. */
+export interface FailedItem {
+  /** What the item can be found by, such as its row's id; no personal data. */
+  readonly key: JSONData;
+  readonly error: unknown;
+}
 
 /** The run that the calling code belongs to, as its job may see it. */
 export interface CurrentRun {
@@ -12,6 +36,19 @@ export interface CurrentRun {
   readonly signal: AbortSignal;
   /** When the run's timeout ends it. */
   readonly deadline: Date;
+  /** Where an earlier attempt of this run got to, when it is resumed: what was last given to checkpoint. */
+  readonly cursor: JSONData | undefined;
+  /** The keys of the items to process, when just those that failed are to be tried again. */
+  readonly onlyKeys: readonly JSONData[] | undefined;
+  /** Says how far the run is. Cheap: it is written at most once a second, and the last one always. */
+  progress(progress: RunProgress): void;
+  /**
+   * Saves where the run has got to. In the transaction `trx` it commits, or is rolled back, with what the job wrote there.
+   * @throws {Error} when the run is no longer this attempt's, so that its transaction must not commit
+   */
+  checkpoint(cursor: JSONData, trx?: Knex.Transaction): Promise<void>;
+  /** Keeps an item that failed with the run: GET /runs/<id>/failures, and a retry of just these. */
+  failure(item: FailedItem): void;
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -31,6 +68,8 @@ export interface RunScope {
   readonly run: CurrentRun;
   /** The trace of the request that started the run (Google Cloud's, or W3C's), for the log. */
   readonly trace?: string | undefined;
+  /** What the run has of the database. */
+  readonly database: RunDatabase;
   keepLine(line: LogLine): void;
 }
 
@@ -38,6 +77,9 @@ const scopes = new AsyncLocalStorage<RunScope>();
 
 /** Runs `work` inside `scope`: whatever it awaits, and whatever it leaves behind, belongs to that run. */
 export const runInScope = <T>(scope: RunScope, work: () => T): T => scopes.run(scope, work);
+
+/** Runs `work` as if no run had asked for it: what outlives a run, such as a pooled socket, must not carry its scope. */
+export const runOutsideScope = <T>(work: () => T): T => scopes.exit(work);
 
 /** The scope of the calling code, or undefined outside any run. For the service's own files; jobs ask currentRun(). */
 export const tryRunScope = (): RunScope | undefined => scopes.getStore();

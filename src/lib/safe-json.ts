@@ -12,9 +12,15 @@ const MOST_KEY_BYTES = 200;
 
 const THROWS = '[Throws]';
 
-/** Names of fields whose values are secrets by custom, headers among them. */
-const SECRET =
-  /^(?:x[-_]?)?(?:pass(?:word|wd|phrase)|pwd|(?:client[-_]?)?secret|(?:(?:access|refresh|id|auth|bearer|api)[-_]?)?token|(?:api|private)[-_]?key|(?:proxy[-_]?)?authorization|(?:set[-_]?)?cookie)$/i;
+/** In the words of a field's name, joined by blanks: its value is a secret by custom. Headers are among them. */
+const SECRET = /pass(?:word|wd|phrase)|pwd\b|secret(?!ar)|\b(?:authorization|cookies?|credentials?|jwt|ssn)\b|\bsocial ?security\b|(?:api|private|access|encryption|signing|master|auth|shared|session|account) ?keys?\b/;
+/** Such as sessionToken. A number is how many there are, or may be. */
+const TOKEN = /tokens?\b/;
+/** tokenCount, passwordUpdatedAt: about a secret, and none. */
+const ABOUT_SECRET = /\b(?:count|at|length|type|name|expires|expiry|expiration|age|limit|policy|status|used)$/;
+
+/** The user and the password in an address: postgres://user:password@host. */
+const CREDENTIALS = /:\/\/[^\s/?#:@]*:[^\s/]+@/g;
 
 /** What Postgres says with the values of rows in it. */
 const QUOTES_VALUES = new Set(['detail', 'where', 'hint', 'internalQuery']);
@@ -38,6 +44,37 @@ export function isPostgresError(error: object): boolean {
   const severity = attempt(() => (error as { severity?: unknown }).severity);
   const code = attempt(() => (error as { code?: unknown }).code);
   return typeof severity === 'string' && typeof code === 'string' && /^[\dA-Z]{5}$/.test(code);
+}
+
+/** The text without the users and passwords of the addresses in it. */
+export const withoutCredentials = (text: string): string => (text.includes('://') ? text.replace(CREDENTIALS, '://[Secret]@') : text);
+
+/**
+ * The message of an error without what Postgres quotes of a value: `invalid input syntax for type integer: "[Value]"`. For its
+ * errors of classes 22 (data) and 23 (constraints); undefined for any other. The names of tables, columns and constraints,
+ * and the SQL that knex puts first, are kept.
+ */
+export function messageWithoutValues(error: object): string | undefined {
+  if (!isPostgresError(error)) return undefined;
+  const { code, message } = error as { code: unknown; message: unknown };
+  if (typeof code !== 'string' || !/^2[23]/.test(code) || typeof message !== 'string') return undefined;
+  // A value may have quotes in it, so it goes on to the last one.
+  const blanked = message.replace(/: "[^]*"/, `: "${VALUE}"`).replace(/\bvalue "[^]*"(?= (?:is|out)\b)/, `value "${VALUE}"`);
+  const [, sql = '', said = blanked] = /^(\s*(?:\/\*|\(|with|select|insert|update|delete|merge|copy)\b[^]*) - ([^]*)$/i.exec(blanked) ?? [];
+  // SQL with half a quoted value in it.
+  if (sql.split('"').length % 2 === 0) return blanked.replace(QUOTED, quotedName);
+  return `${sql && `${sql.replace(/'[^']*'/g, `'${VALUE}'`)} - `}${said.replace(QUOTED, quotedName)}`;
+}
+
+const VALUE = '[Value]';
+const QUOTED = /(\b(?:column|relation|table|constraint|index|type|domain|enum|encoding|schema|function) )?"[^"]*"/g;
+const quotedName = (quoted: string, kind: string | undefined): string => (kind === undefined ? `"${VALUE}"` : quoted);
+
+/** The frames of an error's stack, each behind a newline, without lines of its message that look like one. '' for no stack. */
+export function framesOf(error: object): string {
+  const { stack, message } = error as { stack?: unknown; message?: unknown };
+  const frames = /(?:\n {4}at .*)+$/.exec(String(stack))?.[0] ?? '';
+  return frames.split('\n').filter((line) => line === '' || !String(message).includes(line)).join('\n');
 }
 
 type Plain = string | number | boolean | null | undefined | readonly Plain[] | { [key: string]: Plain };
@@ -136,7 +173,9 @@ class SafeCopy {
     const hidden = isPostgresError(error) ? QUOTES_VALUES : undefined;
     const own = Object.keys(error).filter((key) => !ERROR_FIELDS.has(key) && !hidden?.has(key));
     const copies = this.#record(error, ['name', 'message', ...own], depth);
-    const stack = attempt(() => error.stack);
+    const message = attempt(() => messageWithoutValues(error));
+    if (message !== undefined) copies.message = this.#text(message, MOST_TEXT_BYTES);
+    const stack = attempt(() => (message === undefined ? error.stack : `${error.name}: ${message}${framesOf(error)}`));
     if (typeof stack === 'string') copies.stack = this.#text(stack, MOST_STACK_BYTES);
     // Neither field is enumerable.
     return Object.assign(copies, this.#record(error, ['cause', 'errors'].filter((key) => key in error), depth));
@@ -144,7 +183,7 @@ class SafeCopy {
 
   #text(text: string, most: number): string {
     if (this.#charactersLeft <= 0) return '[Left out]';
-    const shown = toStorableText(text, Math.min(most, Math.max(this.#charactersLeft, MOST_KEY_BYTES)));
+    const shown = toStorableText(withoutCredentials(text), Math.min(most, Math.max(this.#charactersLeft, MOST_KEY_BYTES)));
     this.#charactersLeft -= shown.length;
     return shown;
   }
@@ -156,5 +195,13 @@ class SafeCopy {
 
 const ERROR_FIELDS = new Set(['name', 'message', 'stack', 'cause', 'errors']);
 
-const concealed = (key: string, value: unknown): unknown =>
-  value !== undefined && value !== null && typeof value !== 'boolean' && SECRET.test(key) ? '[Secret]' : value;
+function concealed(key: string, value: unknown): unknown {
+  if (value === undefined || value === null || typeof value === 'boolean') return value;
+  const words = wordsOf(key);
+  const isSecret = SECRET.test(words) || (typeof value !== 'number' && TOKEN.test(words));
+  return isSecret && !ABOUT_SECRET.test(words) ? '[Secret]' : value;
+}
+
+/** secretAccessKey, SECRET_ACCESS_KEY and secret-access-key are `secret access key`. */
+const wordsOf = (name: string): string =>
+  name.slice(0, MOST_KEY_BYTES).replace(/([a-z\d])([A-Z])/g, '$1 $2').replace(/([A-Z])([A-Z][a-z])/g, '$1 $2').replace(/[^A-Za-z\d]+|(?<=[A-Za-z])(?=\d)/g, ' ').toLowerCase();

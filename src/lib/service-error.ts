@@ -22,8 +22,11 @@ export interface FieldError {
   readonly code?: string | undefined;
 }
 
+/** Why a run was told to stop. As its outcome it counts for that run alone: inside another one it is an error like any. */
+export abstract class StopReason extends ServiceError {}
+
 /** The run passed its timeout. */
-export class RunTimedOut extends ServiceError {
+export class RunTimedOut extends StopReason {
   override readonly name = 'RunTimedOut';
 
   constructor(timeoutMs: number) {
@@ -31,8 +34,17 @@ export class RunTimedOut extends ServiceError {
   }
 }
 
+/** A person asked for the run to stop. */
+export class RunCancelled extends StopReason {
+  override readonly name = 'RunCancelled';
+
+  constructor(by: string | undefined) {
+    super(409, `The run was cancelled${by === undefined ? '' : ` by ${by}`}.`);
+  }
+}
+
 /** The service stopped while the run was going. */
-export class RunInterrupted extends ServiceError {
+export class RunInterrupted extends StopReason {
   override readonly name = 'RunInterrupted';
 
   constructor() {
@@ -41,7 +53,7 @@ export class RunInterrupted extends ServiceError {
 }
 
 /** The run's lease passed without being renewed: the database was out of reach, and another process may take it for dead. */
-export class RunLeaseLost extends ServiceError {
+export class RunLeaseLost extends StopReason {
   override readonly name = 'RunLeaseLost';
 
   constructor() {

@@ -8,6 +8,8 @@ export interface Statement {
   values: unknown[];
   /** Prepared once a connection under this name. */
   name?: string;
+  /** ms; default: the pool's. */
+  query_timeout?: number;
 }
 
 /** A pool of the service's own, apart from the jobs': runs are recorded even when jobs hold every connection of theirs. */
@@ -63,7 +65,8 @@ export const recorderPool = servicePool(() => ({
   application_name: 'commons-recorder',
   query_timeout: 10_000,
   // Without these the batched UPDATE ... FROM unnest() is planned as a join over the whole table until it was analysed.
-  options: '-c enable_hashjoin=off -c enable_mergejoin=off',
+  // And one row that somebody locks must not keep the outcomes of all others waiting.
+  options: '-c enable_hashjoin=off -c enable_mergejoin=off -c lock_timeout=1s',
 }));
 
 /** What people read: a slow search must keep no outcome waiting. */

@@ -15,7 +15,7 @@ export interface WatchedBy {
  */
 export function watch(): void {
   const { workerData } = process.getBuiltinModule('node:worker_threads');
-  const { writeSync } = process.getBuiltinModule('node:fs');
+  const { write } = process.getBuiltinModule('node:fs');
   const { counters, text, tickMs, mostTicks, isStructured } = workerData as WatchedBy;
   const shared = new Int32Array(counters);
   let last = -1;
@@ -25,12 +25,14 @@ export function watch(): void {
     const length = Atomics.load(shared, 1);
     stillFor = count === last && length >= 0 ? stillFor + 1 : 0;
     last = count;
-    if (stillFor < mostTicks) return;
+    if (stillFor !== mostTicks) return;
     const active = Buffer.from(text).toString('utf8', 0, length) || 'none';
     const message = `The event loop was blocked for ${(tickMs * mostTicks) / 1_000} s: ending the process. Active runs: ${active}`;
     const time = new Date().toISOString();
-    // Straight to the file: the log's own stream belongs to the thread that is blocked.
-    writeSync(1, isStructured ? `${JSON.stringify({ severity: 'CRITICAL', time, message })}\n` : `${time} ERROR [watchdog] ${message}\n`);
-    process.kill(process.pid, 'SIGKILL');
+    const line = isStructured ? `${JSON.stringify({ severity: 'CRITICAL', time, message })}\n` : `${time} ERROR [watchdog] ${message}\n`;
+    // Straight to the file: the log's own stream belongs to the thread that is blocked. And not by writeSync: a pipe that
+    // nobody reads would throw, or hold this thread too. The end comes with the line or without it.
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), 1_000);
+    write(1, line, () => process.kill(process.pid, 'SIGKILL'));
   }, tickMs);
 }

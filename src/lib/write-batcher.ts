@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { isRefusedData, mayPass } from './postgres-fault.js';
+import { isLocked, isRefusedData, mayPass } from './postgres-fault.js';
 
 export interface WriteBatcherOptions<Item, Result> {
   /** One statement for all the items; its results in their order. Must be harmless when repeated: it may have been done. */
@@ -18,6 +18,8 @@ interface Waiting<Item, Result> {
 
 const SHORTEST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 1_000;
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /**
  * Group commit: while one statement is in flight the next items gather, and go together in the next one. Each caller
@@ -49,7 +51,8 @@ export class WriteBatcher<Item, Result> {
   /** Never rejects: every fault reaches the item it belongs to. */
   async #drain(): Promise<void> {
     this.#isWriting = true;
-    while (this.#waiting.length > 0) {
+    // What the same turn of the event loop brings goes along: requests that came together, runs that were released together.
+    for (await turn(); this.#waiting.length > 0; await turn()) {
       const batch = this.#waiting.splice(0, this.#maxBatch);
       const fault = await this.#tryWrite(batch);
       if (fault === undefined) this.#pause = SHORTEST_PAUSE_MS;
@@ -69,14 +72,24 @@ export class WriteBatcher<Item, Result> {
   }
 
   async #recover(batch: readonly Waiting<Item, Result>[], error: unknown): Promise<void> {
-    if (mayPass(error)) return this.#tryAgainLater(batch, error);
-    if (batch.length === 1 || !isRefusedData(error)) return batch.forEach(({ reject }) => reject(error));
-    // One bad row must not fail its neighbours.
+    if (isLocked(error) && batch.length === 1) return void this.#tryAlone(batch[0]!, error);
+    if (mayPass(error) && !isLocked(error)) return this.#tryAgainLater(batch, error);
+    if (batch.length === 1 || !(isRefusedData(error) || isLocked(error))) return batch.forEach(({ reject }) => reject(error));
+    // One bad row must not fail its neighbours, and one that is locked must not hold them up.
     for (const waiting of batch) {
       const fault = await this.#tryWrite([waiting]);
-      if (fault !== undefined && mayPass(fault.error)) await this.#tryAgainLater([waiting], fault.error);
-      else if (fault !== undefined) waiting.reject(fault.error);
+      if (fault !== undefined) await this.#recover([waiting], fault.error);
     }
+  }
+
+  /** Beside the others, since it may take long. Never rejects. */
+  async #tryAlone(waiting: Waiting<Item, Result>, error: unknown): Promise<void> {
+    let fault: { error: unknown } | undefined = { error };
+    while (fault && mayPass(fault.error) && waiting.deadline > performance.now()) {
+      await delay(LONGEST_PAUSE_MS * (0.5 + Math.random()));
+      fault = await this.#tryWrite([waiting]);
+    }
+    if (fault) waiting.reject(fault.error);
   }
 
   async #tryAgainLater(batch: readonly Waiting<Item, Result>[], error: unknown): Promise<void> {

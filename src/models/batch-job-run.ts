@@ -1,8 +1,11 @@
 import type { CurrentRun } from '../lib/run-scope.js';
 import { ServiceError } from '../lib/service-error.js';
+import { cancelRun } from './run-cancel.js';
+import { groupFailures, listFailures } from './run-failures.js';
 import { findRun, listRuns, newestRuns } from './run-history.js';
-import { recordRun, type RunStart } from './run-lifecycle.js';
+import { recordRun } from './run-lifecycle.js';
 import { markLostRuns } from './run-lease.js';
+import type { RunStart } from './run-start.js';
 import { completeSubRun, createSubRun } from './sub-runs.js';
 
 /**
@@ -13,7 +16,7 @@ import { completeSubRun, createSubRun } from './sub-runs.js';
 async function trap<T>(
   jobName: string,
   work: (run: CurrentRun) => T | Promise<T>,
-  options: Omit<RunStart, 'delivery' | 'trace'> = {},
+  options: Omit<RunStart, 'delivery' | 'restart' | 'trace'> = {},
 ): Promise<T> {
   const finished = await recordRun(jobName, work, options);
   if ('elsewhere' in finished) throw new Error('a run without a delivery cannot be elsewhere');
@@ -37,4 +40,7 @@ export const BatchJobRun = {
   list: listRuns,
   newestByJob: newestRuns,
   markLost: markLostRuns,
+  cancel: cancelRun,
+  listFailures,
+  groupFailures,
 };

@@ -1,7 +1,11 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type pg from 'pg';
+import { envConfig } from '../lib/env-config.js';
+import { mayPass } from '../lib/postgres-fault.js';
 import { newRunId } from '../lib/run-id.js';
-import { recorderPool } from '../lib/service-pools.js';
+import { recorderPool, type Statement } from '../lib/service-pools.js';
 
-export interface BatchJobRow {
+export interface BatchJobRow extends pg.QueryResultRow {
   readonly id: string;
   readonly name: string;
 }
@@ -23,6 +27,19 @@ function findOrCreateByName(name: string): Promise<BatchJobRow> {
   return job;
 }
 
+/** A statement that may be repeated, tried again while its fault may pass, as the run's own row is. */
+async function patiently(statement: Statement): Promise<pg.QueryResult<BatchJobRow>> {
+  const until = performance.now() + envConfig().databaseAcquireTimeout;
+  for (;;) {
+    try {
+      return await recorderPool.query<BatchJobRow>(statement);
+    } catch (error) {
+      if (!mayPass(error) || performance.now() > until) throw error;
+      await delay(50 + Math.random() * 50);
+    }
+  }
+}
+
 function forgetAll(): void {
   known.clear();
   seen.clear();
@@ -30,11 +47,11 @@ function forgetAll(): void {
 
 async function findOrInsert(name: string): Promise<BatchJobRow> {
   // Insert first: two processes may be at it, and whoever comes second reads what the first has committed.
-  await recorderPool.query({
+  await patiently({
     text: 'insert into batch_job (id, name) values ($1, $2) on conflict (name) do nothing',
     values: [newRunId(), name],
   });
-  const { rows } = await recorderPool.query<BatchJobRow>({ text: 'select id, name from batch_job where name = $1', values: [name] });
+  const { rows } = await patiently({ text: 'select id, name from batch_job where name = $1', values: [name] });
   if (!rows[0]) throw new Error(`the job ${name} was deleted while it was looked up`);
   return rows[0];
 }

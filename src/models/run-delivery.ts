@@ -1,9 +1,13 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { envConfig } from '../lib/env-config.js';
+import logger from '../lib/logging.js';
 import { mayPass } from '../lib/postgres-fault.js';
 import { recorderPool } from '../lib/service-pools.js';
 import { type NewRun, place } from './run-recorder.js';
-import { restartable } from './run-status.js';
+import { redeliverable } from './run-status.js';
+
+const TAG = 'run-delivery';
 
 /** One delivery of a scheduler's, told apart from the next by its key. The same key never runs twice at once. */
 export interface Delivery {
@@ -25,8 +29,11 @@ export async function claimDelivery(run: NewRun, delivery: Delivery): Promise<Cl
     try {
       return (await insertDelivered(run, delivery)) ?? (await restartDelivered(run, delivery)) ?? (await findDelivered(run, delivery));
     } catch (error) {
-      // A repeated insert finds its own row; one repeated try is enough for a connection that broke while idle.
-      if (tries > 1 || !mayPass(error)) throw error;
+      // What had been done all the same is found by its claim; one more try is enough for a connection that broke while idle.
+      if (tries > 1 || !mayPass(error)) {
+        void abandon(run.id);
+        throw error;
+      }
     }
   }
 }
@@ -34,6 +41,7 @@ export async function claimDelivery(run: NewRun, delivery: Delivery): Promise<Cl
 interface IdRow extends pg.QueryResultRow {
   readonly id: string;
   readonly attempt: number;
+  readonly claim?: string | null;
 }
 
 const first = async (text: string, values: unknown[]): Promise<IdRow | undefined> =>
@@ -42,8 +50,8 @@ const first = async (text: string, values: unknown[]): Promise<IdRow | undefined
 async function insertDelivered(run: NewRun, delivery: Delivery): Promise<Claim | undefined> {
   const row = await first(
     `insert into batch_job_run (id, "jobName", status, trigger, "isDryRun", body, "requestedBy", "startedAt", "leaseUntil",
-       host, version, "deliveryKey", "scheduledFor", "schedulerJobName")
-     values ($1, $2, 'running', $3, $4, $5, $6, now(), now() + $7 * interval '1 ms', $8, $9, $10, $11, $12)
+       host, version, "deliveryKey", "scheduledFor", "schedulerJobName", claim)
+     values ($1, $2, 'running', $3, $4, $5, $6, now(), now() + $7 * interval '1 ms', $8, $9, $10, $11, $12, $1)
      on conflict do nothing returning id, attempt`,
     [run.id, run.jobName, run.trigger, run.isDryRun, run.body, run.requestedBy, envConfig().runLease, ...place(),
       delivery.key, delivery.scheduledFor, delivery.schedulerJobName],
@@ -55,16 +63,31 @@ async function restartDelivered(run: NewRun, delivery: Delivery): Promise<Claim 
   const row = await first(
     `update batch_job_run
      set status = 'running', attempt = attempt + 1, "isDryRun" = $3, body = $4, result = null, error = null, "httpStatus" = null,
-       "startedAt" = now(), "finishedAt" = null, "leaseUntil" = now() + $5 * interval '1 ms', host = $6, version = $7
+       "startedAt" = now(), "finishedAt" = null, "leaseUntil" = now() + $5 * interval '1 ms', host = $6, version = $7,
+       "cancelRequestedAt" = null, "cancelRequestedBy" = null, progress = null, writes = null, claim = $8
      where "deliveryKey" = $1 and status = any($2) returning id, attempt`,
-    [delivery.key, restartable, run.isDryRun, run.body, envConfig().runLease, ...place()],
+    [delivery.key, redeliverable, run.isDryRun, run.body, envConfig().runLease, ...place(), run.id],
   );
   return row && { claimed: true, id: row.id, attempt: row.attempt };
 }
 
 async function findDelivered(run: NewRun, delivery: Delivery): Promise<Claim> {
-  const row = await first('select id, attempt from batch_job_run where "deliveryKey" = $1', [delivery.key]);
+  const row = await first('select id, attempt, claim from batch_job_run where "deliveryKey" = $1', [delivery.key]);
   if (!row) throw new Error('the run of this delivery was deleted while it was looked up');
-  // The id is made for this call alone: a row that has it was inserted by this call, whose answer was then lost.
-  return row.id === run.id ? { claimed: true, id: row.id, attempt: row.attempt } : { claimed: false, id: row.id };
+  // A run's id is made for this call alone: whatever has it as its claim was started by this call, whose answer was then lost.
+  return row.claim === run.id ? { claimed: true, id: row.id, attempt: row.attempt } : { claimed: false, id: row.id };
+}
+
+/** What was started without anybody knowing is a failure, so that the next delivery starts it again. Never rejects. */
+async function abandon(claim: string): Promise<void> {
+  const error = JSON.stringify({ name: 'RunNotStarted', message: 'The answer to its start was lost, so the job was not run.' });
+  for (const until = performance.now() + envConfig().outcomeDeadline; performance.now() < until; await delay(500)) {
+    try {
+      await first(`update batch_job_run set status = 'failed', error = $2, "finishedAt" = now(), "leaseUntil" = null
+                   where claim = $1 and status = 'running' returning id, attempt, claim`, [claim, error]);
+      return;
+    } catch (fault) {
+      logger.warn('A delivery whose start is in doubt could not be cleared up yet', TAG, { fault });
+    }
+  }
 }

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { readPool } from '../lib/service-pools.js';
+import { readPool, recorderPool } from '../lib/service-pools.js';
 import type { RunTrigger } from './run-recorder.js';
 import type { RunStatus } from './run-status.js';
 
@@ -34,6 +34,8 @@ export interface RunDetail extends RunSummary {
   readonly cursor: unknown;
   readonly writes: unknown;
   readonly leaseUntil: Date | null;
+  readonly cancelRequestedAt: Date | null;
+  readonly cancelRequestedBy: string | null;
   readonly host: string | null;
   readonly version: string | null;
 }
@@ -55,10 +57,12 @@ const SUMMARY = `
   error ->> 'message' as "errorMessage", "parentRunId", "scheduledFor", "schedulerJobName", "queuedAt", "startedAt", "finishedAt",
   round(extract(epoch from "finishedAt" - "startedAt") * 1000)::float8 as "durationMs"`;
 
-/** The run with this id, or undefined. */
+/** The run with this id, or undefined. Found by its key, so it need not wait behind what searches the history. */
 export async function findRun(id: string): Promise<RunDetail | undefined> {
-  const { rows } = await readPool.query<RunDetail>({
-    text: `select ${SUMMARY}, body, result, error, progress, cursor, writes, "leaseUntil", host, version
+  const { rows } = await recorderPool.query<RunDetail>({
+    text: `select ${SUMMARY}, body, result, error, progress, writes, "leaseUntil",
+             "cancelRequestedAt", "cancelRequestedBy", host, version,
+             (select cursor from batch_job_run_cursor where "runId" = batch_job_run.id) as cursor
            from batch_job_run where id = $1`,
     values: [id],
   });

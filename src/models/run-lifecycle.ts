@@ -1,37 +1,17 @@
 import { ActiveRun } from '../lib/active-run.js';
 import { envConfig } from '../lib/env-config.js';
-import { toJson } from '../lib/json.js';
 import logger from '../lib/logging.js';
-import { newRunId } from '../lib/run-id.js';
-import { createRunLogBuffer } from '../lib/run-log-buffer.js';
+import type { RunWrites } from '../lib/run-knex/write-totals.js';
 import { outcomeOf, type RunOutcome, type Settled } from '../lib/run-outcome.js';
 import { type CurrentRun, runInScope, tryCurrentRun, tryRunScope } from '../lib/run-scope.js';
-import { RunTimedOut, ServiceError } from '../lib/service-error.js';
-import { toStorableJson } from '../lib/storable-json.js';
-import { addActiveRun, refuseWhenStopping, removeActiveRun } from './active-runs.js';
-import { BatchJob } from './batch-job.js';
-import { BatchJobRunLog } from './batch-job-run-log.js';
-import { type Claim, claimDelivery, type Delivery } from './run-delivery.js';
-import { type FinishResult, finishRun, insertRunning, type NewRun, type RunTrigger } from './run-recorder.js';
+import { RunTimedOut } from '../lib/service-error.js';
+import { addActiveRun, beginStart, endStart, removeActiveRun } from './active-runs.js';
+import { type FinishResult, finishRun } from './run-recorder.js';
+import { RUN_RECORDS } from './run-records.js';
+import { recordStarted, type RunStart } from './run-start.js';
 import { finishAbandoned, hasOpenSubRuns } from './sub-runs.js';
 
 const TAG = 'run';
-/** The largest body that can be sent is smaller. */
-const MOST_BODY_BYTES = 104_857_600;
-const FOREIGN_KEY_VIOLATION = '23503';
-
-/** What a run starts with; all of it is optional. */
-export interface RunStart {
-  readonly trigger?: RunTrigger | undefined;
-  readonly body?: unknown;
-  /** Default: that of the run this one is started in. */
-  readonly isDryRun?: boolean | undefined;
-  readonly requestedBy?: string | undefined;
-  /** Default: RUN_TIMEOUT. */
-  readonly timeoutMs?: number | undefined;
-  readonly trace?: string | undefined;
-  readonly delivery?: Delivery | undefined;
-}
 
 /** A run that ended, with its outcome committed, unless `recorded` says otherwise. */
 export interface FinishedRun {
@@ -39,6 +19,8 @@ export interface FinishedRun {
   readonly attempt: number;
   readonly settled: Settled;
   readonly outcome: RunOutcome;
+  /** Rows that it wrote, by table and verb; undefined for a run that never used the database. */
+  readonly writes: RunWrites | undefined;
   /** `unknown`: the database did not take the outcome in time. `fenced`: the row was no longer this attempt's. */
   readonly recorded: FinishResult | 'unknown';
 }
@@ -57,64 +39,54 @@ type Work = (run: CurrentRun) => unknown;
  * @throws {ServiceError} 503 when the row could not be written (then `work` was not called) or the service is stopping
  */
 export async function recordRun(jobName: string, work: Work, start: RunStart): Promise<FinishedRun | RunElsewhere> {
-  refuseWhenStopping();
-  const isDryRun = start.isDryRun ?? tryCurrentRun()?.isDryRun ?? false;
-  const claim = await recordStarted(jobName, isDryRun, start);
-  if (!claim.claimed) return { id: claim.id, elsewhere: true };
-  const { timeoutMs = envConfig().runTimeout, trace = tryRunScope()?.trace } = start;
-  const run = new ActiveRun({ id: claim.id, attempt: claim.attempt, jobName, isDryRun, timeoutMs, trace, openLog });
-  addActiveRun(run);
+  const run = await startRun(jobName, start);
+  if ('elsewhere' in run) return run;
+  const { id, attempt } = run;
   try {
     const settled = await perform(run, work);
-    const outcome = outcomeOf(settled);
-    report(run, settled, outcome);
-    if (hasOpenSubRuns()) await finishAbandoned(run.id);
+    if (run.openedDatabase) await run.closeDatabase();
+    else void run.closeDatabase();
+    const outcome = outcomeOf(settled, run.stopReason);
+    runInScope(run, () => report(run, settled, outcome));
+    if (hasOpenSubRuns()) await finishAbandoned(id);
+    if (run.failures) await run.failures.flush();
     if (run.log) await run.log.flush();
     const recorded = await recordFinished(run, outcome);
-    return { id: run.id, attempt: run.attempt, settled, outcome, recorded };
+    return { id, attempt, settled, outcome, recorded, writes: run.openedDatabase?.writes };
   } finally {
     removeActiveRun(run);
   }
 }
 
-async function recordStarted(jobName: string, isDryRun: boolean, start: RunStart): Promise<Claim> {
-  const { trigger = 'run', requestedBy, delivery } = start;
-  const body = start.body === undefined ? undefined : toJson(start.body).text;
-  const run: NewRun = {
-    id: newRunId(),
-    jobName,
-    trigger,
-    isDryRun,
-    body: body && toStorableJson(body, MOST_BODY_BYTES),
-    requestedBy,
-    parentRunId: tryCurrentRun()?.id,
-  };
+/** Commits the start, and from then on counts the run as active. */
+async function startRun(jobName: string, start: RunStart): Promise<ActiveRun | RunElsewhere> {
+  const outer = tryRunScope();
+  // Whatever is started in a dry run is one too.
+  const isDryRun = start.isDryRun === true || outer?.run.isDryRun === true;
+  const since = performance.now();
+  beginStart(outer !== undefined);
   try {
-    if (!BatchJob.isKnown(jobName)) await BatchJob.findOrCreateByName(jobName);
-    return await insert(run, delivery);
-  } catch (cause) {
-    throw new ServiceError(503, 'The run could not be recorded, so the job was not run. Send it again.', { cause, retryAfterSeconds: 5 });
+    const claim = await recordStarted(jobName, isDryRun, start);
+    if (!claim.claimed) return { id: claim.id, elsewhere: true };
+    const { id, attempt, cursor, onlyKeys } = claim;
+    const timeoutMs = Math.min(start.timeoutMs ?? envConfig().runTimeout, LONGEST_TIMEOUT_MS);
+    const trace = start.trace ?? outer?.trace;
+    const run = new ActiveRun({ id, attempt, jobName, isDryRun, timeoutMs, trace, cursor, onlyKeys }, RUN_RECORDS);
+    addActiveRun(run, since);
+    return run;
+  } finally {
+    endStart();
   }
 }
 
-async function insert(run: NewRun, delivery: Delivery | undefined): Promise<Claim> {
-  try {
-    if (delivery) return await claimDelivery(run, delivery);
-    await insertRunning(run);
-    return { claimed: true, id: run.id, attempt: 1 };
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== FOREIGN_KEY_VIOLATION || !BatchJob.isKnown(run.jobName)) throw error;
-    // The job's row went after it was seen. Once it is there again, so is the insert's chance.
-    BatchJob.forget(run.jobName);
-    await BatchJob.findOrCreateByName(run.jobName);
-    return insert(run, delivery);
-  }
-}
+/** What a timer can wait: beyond it, it would fire at once. */
+const LONGEST_TIMEOUT_MS = 2_147_483_647;
 
 /** The only step that runs the author's code. Never rejects. */
 async function perform(run: ActiveRun, work: Work): Promise<Settled> {
   const outer = tryCurrentRun();
   const stopWithOuter = () => run.askToStop(outer?.signal.reason);
+  if (outer?.signal.aborted) stopWithOuter();
   outer?.signal.addEventListener('abort', stopWithOuter);
   const timer = setTimeout(giveUpInTime, run.timeoutMs, run);
   try {
@@ -131,12 +103,6 @@ async function perform(run: ActiveRun, work: Work): Promise<Settled> {
 
 const giveUpInTime = (run: ActiveRun): void => run.giveUp(new RunTimedOut(run.timeoutMs));
 
-const openLog = ({ id, attempt }: CurrentRun) =>
-  createRunLogBuffer({
-    write: (lines) => BatchJobRunLog.insertLines(id, attempt, lines),
-    onError: (error) => logger.error(error, { tag: TAG, during: 'keeping the log of a run', runId: id }),
-  });
-
 /** One line for every run that did not succeed; those that did have their row. */
 function report({ id, jobName }: ActiveRun, settled: Settled, { status, httpStatus, problem, isCircular }: RunOutcome): void {
   if (isCircular) logger.warn('The result holds a circle, which was cut', TAG, { runId: id, jobName });
@@ -152,11 +118,12 @@ function reportLate({ id, jobName }: ActiveRun, thrown: unknown): void {
   else logger.error(thrown, { tag: TAG, ...run });
 }
 
-async function recordFinished({ id, attempt, jobName }: ActiveRun, outcome: RunOutcome): Promise<FinishedRun['recorded']> {
+async function recordFinished(active: ActiveRun, outcome: RunOutcome): Promise<FinishedRun['recorded']> {
+  const { id, attempt, jobName } = active;
   const { status, httpStatus, result, error } = outcome;
   const run = { tag: TAG, runId: id, jobName, status };
   try {
-    const recorded = await finishRun({ id, attempt, status, httpStatus, result, error });
+    const recorded = await finishRun({ id, attempt, status, httpStatus, result, error, ...active.news() });
     if (recorded === 'fenced') logger.error(new Error('The run ended, but its row was no longer its own to finish'), run);
     return recorded;
   } catch (fault) {

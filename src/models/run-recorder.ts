@@ -29,6 +29,9 @@ export interface Finish {
   /** JSON texts that Postgres takes, or undefined for none. */
   readonly result: string | undefined;
   readonly error: string | undefined;
+  /** How far it got and what it wrote, where it said so; else what the row has is left. */
+  readonly progress?: string | undefined;
+  readonly writes?: string | undefined;
 }
 
 /** `fenced`: the row was no longer this attempt's to finish, and was left as it is. */
@@ -74,23 +77,27 @@ export const insertRunning = (run: NewRun): Promise<void> => inserts.add(run, en
 const FINISH = `
   update batch_job_run run
   set status = done.status, "httpStatus" = done.http, result = done.result, error = done.error,
-    "finishedAt" = now(), "leaseUntil" = null
-  from unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::jsonb[], $6::jsonb[])
-    as done (id, attempt, status, http, result, error)
+    progress = coalesce(done.progress, run.progress), writes = coalesce(done.writes, run.writes), "finishedAt" = now(), "leaseUntil" = null
+  from unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::jsonb[], $6::jsonb[], $7::jsonb[], $8::jsonb[])
+    as done (id, attempt, status, http, result, error, progress, writes)
   where run.id = done.id and run.attempt = done.attempt and run.status = 'running'`;
 
 const finishes = new WriteBatcher<Finish, FinishResult>({
   async write(runs) {
+    // In the order that every statement on several runs takes their rows in: two that differ could wait for each other.
+    const ordered = runs.length > 1 ? runs.toSorted((a, b) => (a.id < b.id ? -1 : 1)) : runs;
     const { rowCount } = await recorderPool.query({
       name: 'finish-runs',
       text: FINISH,
       values: [
-        runs.map(({ id }) => id),
-        runs.map(({ attempt }) => attempt),
-        runs.map(({ status }) => status),
-        runs.map(({ httpStatus }) => httpStatus),
-        runs.map(({ result }) => result),
-        runs.map(({ error }) => error),
+        ordered.map(({ id }) => id),
+        ordered.map(({ attempt }) => attempt),
+        ordered.map(({ status }) => status),
+        ordered.map(({ httpStatus }) => httpStatus),
+        ordered.map(({ result }) => result),
+        ordered.map(({ error }) => error),
+        ordered.map(({ progress }) => progress),
+        ordered.map(({ writes }) => writes),
       ],
     });
     if (rowCount === runs.length) return runs.map(() => 'recorded' as const);

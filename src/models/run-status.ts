@@ -31,6 +31,7 @@ interface Transition {
  *   timed_out --> running
  *   interrupted --> running
  *   lost --> running
+ *   cancelled --> running
  * ```
  */
 export const TRANSITIONS: readonly Transition[] = [
@@ -50,10 +51,12 @@ export const TRANSITIONS: readonly Transition[] = [
   { from: 'interrupted', to: 'queued', when: 'attempts are left (async), or a person asked to retry or resume' },
   { from: 'lost', to: 'queued', when: 'attempts are left (async), or a person asked to retry or resume' },
   // A scheduler that gets no 2xx delivers again, and waits for that answer: a new attempt starts in its request.
-  { from: 'failed', to: 'running', when: 'the same delivery came again' },
-  { from: 'timed_out', to: 'running', when: 'the same delivery came again' },
-  { from: 'interrupted', to: 'running', when: 'the same delivery came again' },
-  { from: 'lost', to: 'running', when: 'the same delivery came again' },
+  // Whoever retries or resumes a run waits for it likewise.
+  { from: 'failed', to: 'running', when: 'the same delivery came again, or a person asked to retry or resume' },
+  { from: 'timed_out', to: 'running', when: 'the same delivery came again, or a person asked to retry or resume' },
+  { from: 'interrupted', to: 'running', when: 'the same delivery came again, or a person asked to retry or resume' },
+  { from: 'lost', to: 'running', when: 'the same delivery came again, or a person asked to retry or resume' },
+  { from: 'cancelled', to: 'running', when: 'a person asked to retry or resume' },
 ];
 
 export const RUN_STATUSES: readonly RunStatus[] = [
@@ -65,5 +68,8 @@ export const isRunStatus = (text: string): text is RunStatus => (RUN_STATUSES as
 export const mayMove = (from: RunStatus | '(new)', to: RunStatus): boolean =>
   TRANSITIONS.some((transition) => transition.from === from && transition.to === to);
 
-/** The statuses of a finished run that a repeated delivery starts again. */
+/** The statuses of a finished run that a person may start again. */
 export const restartable: readonly RunStatus[] = RUN_STATUSES.filter((status) => status !== 'queued' && mayMove(status, 'running'));
+
+/** Those that a repeated delivery starts again: what a person has cancelled, a scheduler does not. */
+export const redeliverable: readonly RunStatus[] = restartable.filter((status) => status !== 'cancelled');

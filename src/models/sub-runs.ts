@@ -23,11 +23,12 @@ export async function createSubRun(jobName: string): Promise<{ id: string }> {
   const parent = tryCurrentRun();
   const id = newRunId();
   await BatchJob.findOrCreateByName(jobName);
+  const since = performance.now();
   await insertRunning({ id, jobName, trigger: 'run', isDryRun: parent?.isDryRun ?? false, parentRunId: parent?.id });
   // Nothing of it can be stopped: it is a record, and its work is its parent's.
-  const run: SubRun = { id, parentRunId: parent?.id, leaseUntil: 0, askToStop: () => undefined };
+  const run: SubRun = { id, parentRunId: parent?.id, leaseUntil: 0, askToStop: () => undefined, cancel: () => undefined };
   open.set(id, run);
-  keepLease(run);
+  keepLease(run, since);
   return { id };
 }
 
@@ -51,8 +52,9 @@ export async function finishAbandoned(parentRunId: string): Promise<void> {
 
 async function finish(id: string, status: RunStatus, error: { name: string; message: string } | undefined): Promise<void> {
   const run = open.get(id);
+  if (!run) throw new Error(`the run ${id} is not one that is open here: it was completed already, or never begun`);
   open.delete(id);
-  if (run) dropLease(run);
+  dropLease(run);
   const recorded = await finishRun({ id, attempt: 1, status, httpStatus: undefined, result: undefined, error: error && JSON.stringify(error) });
-  if (recorded === 'fenced') throw new Error(`the run ${id} is not running: it was completed already, or its lease passed`);
+  if (recorded === 'fenced') throw new Error(`the run ${id} is not running any more: its lease passed`);
 }

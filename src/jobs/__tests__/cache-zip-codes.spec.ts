@@ -8,7 +8,7 @@ import { zipFile } from '@commons/backend/__tests__/helpers/zip-file.js';
 import main, { cacheZipCodes } from '@commons/backend/jobs/cache-zip-codes.js';
 import knex from '@commons/backend/lib/knex.js';
 import logger from '@commons/backend/lib/logging.js';
-import { runInScope } from '@commons/backend/lib/run-scope.js';
+import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
 
 jest.mock('@commons/backend/lib/logging.js');
 
@@ -154,13 +154,12 @@ describe('cacheZipCodes', () => {
   });
 
   it('stops between two batches when its run is to stop', async () => {
-    const stop = new AbortController();
-    const run = { id: 'r', jobName: 'cache-zip-codes', attempt: 1, isDryRun: false, deadline: new Date(), signal: stop.signal };
+    const run = new TestRun({ jobName: 'cache-zip-codes' });
     jest.mocked(logger.log).mockImplementation((message: string) => {
-      if (message.startsWith('Processed')) stop.abort(new Error('the service stops'));
+      if (message.startsWith('Processed')) run.controller.abort(new Error('the service stops'));
     });
     const body = { source: await sourceFile(lines(100).join('\n')), batchSize: 10 };
-    await expect(runInScope({ run, keepLine: () => undefined }, () => cacheZipCodes(body))).rejects.toThrow('the service stops');
+    await expect(run.do(() => cacheZipCodes(body))).rejects.toThrow('the service stops');
     expect(await codes()).toHaveLength(10);
   });
 });
@@ -333,9 +332,8 @@ describe('an address as the source', () => {
       res.writeHead(200);
       res.write(text.slice(0, 1_000));
     });
-    const stop = new AbortController();
-    const run = { id: 'r', jobName: 'cache-zip-codes', attempt: 1, isDryRun: false, deadline: new Date(), signal: stop.signal };
-    setTimeout(() => stop.abort(new Error('timed out')), 100);
-    await expect(runInScope({ run, keepLine: () => undefined }, () => cacheZipCodes({ source }))).rejects.toThrow('timed out');
+    const run = new TestRun({ jobName: 'cache-zip-codes' });
+    setTimeout(() => run.controller.abort(new Error('timed out')), 100);
+    await expect(run.do(() => cacheZipCodes({ source }))).rejects.toThrow('timed out');
   });
 });

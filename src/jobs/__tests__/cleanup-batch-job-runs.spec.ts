@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import main, { cleanupBatchJobRuns } from '@commons/backend/jobs/cleanup-batch-job-runs.js';
 import knex from '@commons/backend/lib/knex.js';
 import logger from '@commons/backend/lib/logging.js';
-import { runInScope } from '@commons/backend/lib/run-scope.js';
+import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
 import { RunRetention } from '@commons/backend/models/run-retention.js';
 
 jest.mock('@commons/backend/lib/logging.js');
@@ -51,7 +51,7 @@ const nothing = { processed: 0, succeeded: 0, failed: 0, deletedRuns: 0, deleted
 
 beforeEach(async () => {
   jest.mocked(logger.log).mockReset();
-  await knex.raw('truncate batch_job, batch_job_run, batch_job_run_log');
+  await knex.raw('truncate batch_job cascade');
 });
 
 describe('cleanupBatchJobRuns', () => {
@@ -110,9 +110,9 @@ describe('cleanupBatchJobRuns', () => {
 
   it('never deletes its own run, not even when that was taken for lost', async () => {
     const id = await createRun(1, { status: 'lost', jobName: 'cleanup-batch-job-runs' });
-    const run = { id, jobName: 'cleanup-batch-job-runs', attempt: 1, isDryRun: false, deadline: new Date(), signal: new AbortController().signal };
+    const run = new TestRun({ id, jobName: 'cleanup-batch-job-runs' });
     const cleanup = () => cleanupBatchJobRuns({ olderThanDays: 0, keepPerJob: 0 });
-    await expect(runInScope({ run, keepLine: () => undefined }, cleanup)).resolves.toMatchObject(nothing);
+    await expect(run.do(cleanup)).resolves.toMatchObject(nothing);
     await expect(cleanup()).resolves.toMatchObject({ deletedRuns: 1 });
   });
 
@@ -189,13 +189,12 @@ describe('cleanupBatchJobRuns', () => {
 
   it('stops between two batches when its run is to stop', async () => {
     await createRuns(10, 200);
-    const stop = new AbortController();
-    const run = { id: idAt(new Date()), jobName: 'cleanup-batch-job-runs', attempt: 1, isDryRun: false, deadline: new Date(), signal: stop.signal };
+    const run = new TestRun({ id: idAt(new Date()), jobName: 'cleanup-batch-job-runs' });
     jest.mocked(logger.log).mockImplementation((message: string) => {
-      if (message.startsWith('Processed')) stop.abort(new Error('the service stops'));
+      if (message.startsWith('Processed')) run.controller.abort(new Error('the service stops'));
     });
     const cleanup = () => cleanupBatchJobRuns({ keepPerJob: 0, batchSize: 4 });
-    await expect(runInScope({ run, keepLine: () => undefined }, cleanup)).rejects.toThrow('the service stops');
+    await expect(run.do(cleanup)).rejects.toMatchObject({ name: 'RunStopped', cause: new Error('the service stops') });
     expect(await runIds()).toHaveLength(6);
   });
 });

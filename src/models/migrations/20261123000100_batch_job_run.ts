@@ -30,7 +30,6 @@ export async function up(knex: Knex): Promise<void> {
       "finishedAt" timestamptz,
       "leaseUntil" timestamptz,
       progress jsonb,
-      cursor jsonb,
       writes jsonb,
       host text,
       version text

@@ -1,0 +1,17 @@
+import type { RequestHandler } from 'express';
+import type { JobRegistry } from '../lib/job-registry.js';
+import { rehearse } from '../lib/rehearse.js';
+import { jobOf } from './script-execute-handler.js';
+import { traceOf } from './trace-of.js';
+
+/**
+ * POST /jobs/:slug/rehearse: dry run, real run, second run that must write nothing, in one go; answers 200 with the report,
+ * or 422 with it when a verdict is `failed`.
+ */
+export const rehearseHandler =
+  (registry: JobRegistry): RequestHandler =>
+  async (req, res) => {
+    const call = { trigger: 'http', body: req.body as unknown, trace: traceOf(req) } as const;
+    const report = await rehearse(jobOf(registry, req), call, async () => true);
+    res.status(report.verdict === 'failed' ? 422 : 200).json(report);
+  };

@@ -1,0 +1,48 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { RequestHandler } from 'express';
+import type { JobRegistry } from '../lib/job-registry.js';
+import { restartRun } from '../lib/restart-run.js';
+import { ServiceError } from '../lib/service-error.js';
+import { BatchJobRun } from '../models/batch-job-run.js';
+import { runJson } from '../models/run-json.js';
+import { runOf } from './run-handlers.js';
+import { sendRun } from './send-run.js';
+import { traceOf } from './trace-of.js';
+
+const LONGEST_WAIT_MS = 3_000;
+const PAUSE_MS = 100;
+
+/**
+ * POST /runs/:id/cancel: asks the run to stop, whichever replica has it. 200 with the run once it has ended, 202 when it
+ * takes longer than a moment, 409 when it had ended before.
+ */
+export const cancelRunHandler: RequestHandler = async (req, res) => {
+  const { id, status } = await runOf(req);
+  if (!(await BatchJobRun.cancel(id, undefined))) throw new ServiceError(409, `The run has ended: it is ${status}.`);
+  let run = await BatchJobRun.find(id);
+  for (const until = performance.now() + LONGEST_WAIT_MS; run?.status === 'running' && performance.now() < until; ) {
+    await delay(PAUSE_MS);
+    run = await BatchJobRun.find(id);
+  }
+  res.status(run?.status === 'running' ? 202 : 200).location(`/runs/${id}`).json(run && runJson(run));
+};
+
+/** POST /runs/:id/resume: goes on from the run's cursor, and answers as the job's own address does. */
+export const resumeRunHandler =
+  (registry: JobRegistry): RequestHandler =>
+  async (req, res) => {
+    const { id } = await runOf(req);
+    sendRun(res, await restartRun(registry, id, { mode: 'resume', trace: traceOf(req) }));
+  };
+
+/** POST /runs/:id/retry: begins anew with the same body; with `?only=failed` the job gets just the keys that failed. */
+export const retryRunHandler =
+  (registry: JobRegistry): RequestHandler =>
+  async (req, res) => {
+    const { id } = await runOf(req);
+    const { only } = req.query;
+    if (only !== undefined && only !== 'failed') {
+      throw new ServiceError(400, 'The query does not fit.', { errors: [{ path: 'only', message: 'takes failed, or is left out' }] });
+    }
+    sendRun(res, await restartRun(registry, id, { mode: 'retry', onlyFailed: only === 'failed', trace: traceOf(req) }));
+  };

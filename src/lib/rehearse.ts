@@ -1,0 +1,105 @@
+import type { FinishedRun } from '../models/run-lifecycle.js';
+import type { Job } from './job-registry.js';
+import { type JobCall, runJob } from './run-job.js';
+import type { RunWrites } from './run-knex/write-totals.js';
+import { ServiceError } from './service-error.js';
+
+type StepName = 'dry run' | 'real run' | 'second run';
+
+/** One of a rehearsal's three runs, and what is to be thought of it. */
+export interface RehearsalStep {
+  readonly step: StepName;
+  readonly runId: string;
+  readonly status: FinishedRun['outcome']['status'] | 'unknown';
+  /** The counts of the job's result, where it has such. */
+  readonly processed: number | undefined;
+  readonly succeeded: number | undefined;
+  readonly failed: number | undefined;
+  /** Rows by table and verb. */
+  readonly writes: RunWrites;
+  readonly verdict: 'passed' | 'warning' | 'failed';
+  /** Why, where it has not passed. */
+  readonly reason: string | undefined;
+}
+
+/** What a rehearsal came to. */
+export interface RehearsalReport {
+  /** The worst of the steps' verdicts; `stopped` when it was not gone on with after the dry run. */
+  readonly verdict: RehearsalStep['verdict'] | 'stopped';
+  readonly steps: readonly RehearsalStep[];
+}
+
+/** A real run that processes more or fewer than the dry run by more than this has met other data, or is another job. */
+const TOLERANCE = 0.05;
+
+/**
+ * Does what a careful operator does by hand: a dry run; then, when `confirm` says so, the real one, whose counts must be
+ * the dry run's within 5 %; then the same once more, which must write nothing. The runs name the dry run as their parent.
+ * @throws {ServiceError} 400 when the job has no isDryRun in its RequestBody; else as runJob
+ */
+export async function rehearse(job: Job, call: JobCall, confirm: (dryRun: RehearsalStep) => Promise<boolean>): Promise<RehearsalReport> {
+  await requireDryRun(job);
+  const dry = await runStep('dry run', job, { ...call, body: withDryRun(call.body, true) }, judgeDryRun);
+  if (dry.verdict === 'failed') return reportOf([dry]);
+  if (!(await confirm(dry))) return { verdict: 'stopped', steps: [dry] };
+  const real = { ...call, body: withDryRun(call.body, false), parentRunId: dry.runId };
+  const first = await runStep('real run', job, real, (step) => judgeRealRun(step, dry));
+  if (first.verdict === 'failed') return reportOf([dry, first]);
+  const second = await runStep('second run', job, real, judgeSecondRun);
+  return reportOf([dry, first, second]);
+}
+
+async function requireDryRun(job: Job): Promise<void> {
+  const { RequestBody } = await job.load();
+  const shape: unknown = (RequestBody as { shape?: unknown } | undefined)?.shape;
+  if (typeof shape !== 'object' || shape === null || !('isDryRun' in shape)) {
+    throw new ServiceError(400, 'This job cannot be rehearsed: it exports no RequestBody with an isDryRun.');
+  }
+}
+
+/** @throws {ServiceError} 400 */
+function withDryRun(body: unknown, isDryRun: boolean): unknown {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new ServiceError(400, 'The body of a rehearsal must be a JSON object.');
+  return { ...body, isDryRun };
+}
+
+type Judged = Pick<RehearsalStep, 'verdict' | 'reason'>;
+type Facts = Omit<RehearsalStep, 'verdict' | 'reason'>;
+
+const PASSED: Judged = { verdict: 'passed', reason: undefined };
+const failed = (reason: string): Judged => ({ verdict: 'failed', reason });
+
+async function runStep(step: StepName, job: Job, call: JobCall, judge: (facts: Facts) => Judged): Promise<RehearsalStep> {
+  // Each run has a body and a record of its own; the request is the first one's.
+  const run = await runJob(job, { ...call, request: undefined });
+  if ('elsewhere' in run) throw new Error('a rehearsal is no delivery');
+  const status = run.recorded === 'recorded' ? run.outcome.status : 'unknown';
+  const facts: Facts = { step, runId: run.id, status, ...countsOf(run), writes: run.writes ?? {} };
+  if (status !== 'succeeded') return { ...facts, ...failed(`the run is ${status}: ${run.outcome.problem?.detail ?? 'see the run'}`) };
+  return { ...facts, ...judge(facts) };
+}
+
+function countsOf({ settled }: FinishedRun) {
+  const result = 'value' in settled && typeof settled.value === 'object' && settled.value !== null ? settled.value : {};
+  const { processed, succeeded, failed: failures } = result as Record<string, unknown>;
+  const number = (value: unknown) => (typeof value === 'number' ? value : undefined);
+  return { processed: number(processed), succeeded: number(succeeded), failed: number(failures) };
+}
+
+const wroteNothing = ({ writes }: Facts): boolean => Object.keys(writes).length === 0;
+
+const judgeDryRun = (facts: Facts): Judged => (wroteNothing(facts) ? PASSED : failed('a dry run wrote'));
+
+function judgeRealRun({ processed }: Facts, dry: RehearsalStep): Judged {
+  if (processed === undefined || dry.processed === undefined) return PASSED;
+  const difference = Math.abs(processed - dry.processed);
+  if (difference <= dry.processed * TOLERANCE) return PASSED;
+  return { verdict: 'warning', reason: `processed ${processed}, and the dry run ${dry.processed}` };
+}
+
+const judgeSecondRun = (facts: Facts): Judged => (wroteNothing(facts) ? PASSED : failed('the second run wrote again: the job is not idempotent'));
+
+function reportOf(steps: readonly RehearsalStep[]): RehearsalReport {
+  const verdicts = steps.map(({ verdict }) => verdict);
+  return { verdict: verdicts.includes('failed') ? 'failed' : verdicts.includes('warning') ? 'warning' : 'passed', steps };
+}

@@ -1,0 +1,190 @@
+import { AsyncResource } from 'node:async_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import pg from 'pg';
+import { spoilsConnection } from '../postgres-fault.js';
+import { sendCancelRequest } from './cancel-request.js';
+import { DryRunWrite, RunStopped } from './errors.js';
+import { DriverClient, type DriverQuery } from './pg-internals.js';
+import type { HeldConnection, RunDatabase } from './run-database.js';
+import { WriteCount } from './write-count.js';
+
+type Callback = (error: Error | null, result?: unknown) => void;
+type Config = Partial<pg.QueryConfig> & { callback?: Callback };
+
+const QUERY_CANCELED = '57014';
+const READ_ONLY_TRANSACTION = '25006';
+/** After this the socket is cut: the server may be out of reach, or a COPY may wait for a client that is gone. */
+const MOST_STOP_MS = 5_000;
+const NOTHING = { command: 'ROLLBACK', rowCount: null, oid: 0, rows: [], fields: [] };
+
+/**
+ * One connection to the server, which works for one run at a time. Builder, raw, transactions, streams, COPY and raw
+ * connections all come through query() here: it tags them, refuses them once the run was stopped, and sees them counted.
+ */
+export class RunConnection extends DriverClient implements HeldConnection {
+  /** The run that it works for; undefined while it is free, or used outside runs. */
+  run: RunDatabase | undefined;
+  /** It is closed instead of being handed out again: it was cancelled, or holds session state or an open transaction. */
+  isSpent = false;
+  readonly isReadOnly: boolean;
+  giveBack: () => Promise<void> = () => this.end().catch(ignore);
+  readonly #count = new WriteCount((writes) => this.run?.addWrites(writes));
+  #stopping: Promise<void> | undefined;
+
+  /** @param isReadOnly its transactions are read-only, unless one says of itself that it is not */
+  constructor(config: pg.ClientConfig, isReadOnly: boolean) {
+    super(config);
+    this.isReadOnly = isReadOnly;
+    // Not as a setting among `config`, where options in the connection string would win over it.
+    const { connectionParameters: parameters } = this;
+    if (isReadOnly) parameters.options = `${parameters.options ?? ''} -c default_transaction_read_only=on`;
+    // These come before pg's own listeners, which are added by connect(): the query at hand is still the active one.
+    this.connection
+      .on('commandComplete', ({ text }: { text: string }) => this.#statementDone(text))
+      .on('errorMessage', (error: pg.DatabaseError) => this.#failed(error))
+      .on('readyForQuery', ({ status }: { status: string }) => this.#ready(status));
+  }
+
+  /** @throws {Error} when the server, or a pooler in between, did not take up what makes dry runs safe */
+  async requireReadOnly(): Promise<void> {
+    const { rows } = (await super.query('show default_transaction_read_only')) as pg.QueryResult<Record<string, string>>;
+    if (rows[0]?.default_transaction_read_only === 'on') return;
+    await this.end();
+    throw new Error('The server did not make the connection read-only, so no dry run can be had. See whether a pooler drops startup options.');
+  }
+
+  override query(config: unknown, values?: unknown, callback?: unknown): unknown {
+    const { run } = this;
+    if (!run || config === null || config === undefined) return super.query(config, values, callback);
+    if (isSubmittable(config)) return this.#submit(run, config, values, callback);
+    const given = (typeof values === 'function' ? values : (callback ?? (config as Config).callback)) as Callback | undefined;
+    const query = ownCopy(config as string | Config, typeof values === 'function' ? undefined : values);
+    // A promise brings its caller's context back by itself, a bare callback comes in that of the socket.
+    if (given) return this.send(query, AsyncResource.bind(given));
+    return new Promise((resolve, reject) => this.send(query, (error, result) => (error ? reject(error) : resolve(result))));
+  }
+
+  /** As query(), for a caller whose `query` may be changed, and whose `callback` needs no context of its own. */
+  send(query: Config, callback: Callback): void {
+    const { run } = this;
+    if (!run) return void super.query(query, undefined, callback);
+    const sql = query.text ?? '';
+    const { refusal } = run;
+    if (refusal) return this.#refuse(refusal, sql, callback);
+    // A named statement is prepared once, and must keep its text.
+    if (!query.name) query.text = run.tag + sql;
+    super.query(query, undefined, (error: Error | null, result: unknown) => {
+      if (error) callback(meaningOf(error, sql, run));
+      else callback(null, result);
+    });
+  }
+
+  stop(): Promise<void> {
+    this.isSpent = true;
+    return (this.#stopping ??= this.#stop());
+  }
+
+  /** A cursor or a COPY stream: it speaks the protocol itself, and emits in the context of the socket unless it is bound. */
+  #submit(run: RunDatabase, query: DriverQuery, values: unknown, callback: unknown): unknown {
+    const { refusal } = run;
+    if (refusal) {
+      process.nextTick(() => query.handleError(refusal, this.connection));
+      return query;
+    }
+    const sql = textOf(query);
+    if (query.emit) query.emit = AsyncResource.bind(query.emit);
+    const handleError = query.handleError.bind(query);
+    query.handleError = (error, connection) => handleError(meaningOf(error, sql, run), connection);
+    if (!query.name) (query.cursor ?? query).text = run.tag + sql;
+    return super.query(query, values, callback);
+  }
+
+  /** A ROLLBACK is granted, since stop() does one: its caller then throws what made it roll back, and not this. */
+  #refuse(refusal: RunStopped, sql: string, callback: Callback): void {
+    if (/^\s*rollback\b/i.test(sql)) void this.stop().then(() => callback(null, NOTHING));
+    else process.nextTick(callback, refusal);
+  }
+
+  /** A request to cancel can come before the server has begun; so it is repeated until the server is done. */
+  async #stop(): Promise<void> {
+    const givingUp = new AbortController();
+    givingUp.signal.addEventListener('abort', () => this.connection.stream.destroy());
+    const timer = setTimeout(() => givingUp.abort(), MOST_STOP_MS);
+    try {
+      const refusal = this.run?.refusal ?? new RunStopped();
+      for (const query of this._queryQueue.splice(0)) query.handleError(refusal, this.connection);
+      while (this.#isBusy) {
+        await sendCancelRequest(this, givingUp.signal);
+        if (this.#isBusy) await delay(20);
+        // A COPY FROM that waits for its client's data sees no request; anything else ignores this.
+        if (this.#isBusy) this.connection.sendCopyFail('the run was stopped');
+      }
+      if (this.getTransactionStatus() !== 'I' && !this.#isGone) await super.query('ROLLBACK');
+    } catch {
+      // The connection broke, and with it the transaction.
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  get #isGone(): boolean {
+    return this._ending || this._ended;
+  }
+
+  get #isBusy(): boolean {
+    return !this.readyForQuery && !this.#isGone;
+  }
+
+  #statementDone(tag: string): void {
+    const query = this._getActiveQuery();
+    if (!query) return;
+    const sql = this.#untagged(query);
+    if (this.run && leavesState(tag, sql)) this.isSpent = true;
+    this.#count.statementDone(query, sql, tag);
+  }
+
+  #failed(error: pg.DatabaseError): void {
+    const { severity } = error;
+    // The server closes it, which is heard of only later.
+    if (severity === 'FATAL' || severity === 'PANIC') this.isSpent = true;
+    // Its server may no longer be written to (a failover): the next one may reach another. In a dry run that is as it should be.
+    if (!this.isReadOnly && spoilsConnection(error)) this.isSpent = true;
+    this.#count.failed();
+  }
+
+  #ready(status: string): void {
+    const query = this._getActiveQuery();
+    if (query?.cursor) this.#count.statementLeft(query, this.#untagged(query));
+    this.#count.ready(status === 'I');
+  }
+
+  #untagged(query: DriverQuery): string {
+    const text = textOf(query);
+    const tag = this.run?.tag;
+    return tag && text.startsWith(tag) ? text.slice(tag.length) : text;
+  }
+}
+
+/** What would reach the next run: settings of the session. */
+const leavesState = (tag: string, sql: string): boolean =>
+  (tag === 'SET' && /\bset\s+(?!local\b|transaction\b|constraints\b)/i.test(sql)) || tag === 'LISTEN' || tag === 'PREPARE' || (tag.startsWith('SELECT') && sql.includes('set_config'));
+
+function meaningOf(error: Error, sql: string, run: RunDatabase): Error {
+  const code = error instanceof pg.DatabaseError ? error.code : undefined;
+  if (code === READ_ONLY_TRANSACTION && run.isDryRun) return new DryRunWrite(error, sql);
+  // Without a code the connection broke, which is what stopping comes to where the server does not answer.
+  return code === QUERY_CANCELED || code === undefined ? (run.refusal ?? error) : error;
+}
+
+const isSubmittable = (config: unknown): config is DriverQuery => typeof (config as Partial<DriverQuery>).submit === 'function';
+
+const textOf = (query: DriverQuery): string => query.text ?? query.cursor?.text ?? '';
+
+/** The caller's config may be frozen, or have getters; it is never changed. */
+function ownCopy(config: string | Config, values: unknown): Config {
+  if (typeof config === 'string') return { text: config, values: values as unknown[] };
+  const own = (value: unknown) => ({ value, writable: true, enumerable: true, configurable: true });
+  return Object.create(config, { text: own(config.text), values: own(values ?? config.values), callback: own(undefined) }) as Config;
+}
+
+const ignore = (): void => undefined;

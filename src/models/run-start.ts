@@ -1,0 +1,96 @@
+import type { JSONData } from '../jobs/helpers.js';
+import { toJson } from '../lib/json.js';
+import { isRefusedData } from '../lib/postgres-fault.js';
+import { newRunId } from '../lib/run-id.js';
+import { tryCurrentRun } from '../lib/run-scope.js';
+import { ServiceError } from '../lib/service-error.js';
+import { toStorableJson } from '../lib/storable-json.js';
+import { BatchJob } from './batch-job.js';
+import { type Claim, claimDelivery, type Delivery } from './run-delivery.js';
+import { insertRunning, type NewRun, type RunTrigger } from './run-recorder.js';
+import { claimRestart, type Restart, type RestartClaim } from './run-restart.js';
+import { restartable } from './run-status.js';
+
+/** The largest body that can be sent is smaller. */
+const MOST_BODY_BYTES = 104_857_600;
+const FOREIGN_KEY_VIOLATION = '23503';
+const NOT_RECORDED = 'The run could not be recorded, so the job was not run. Send it again.';
+
+/** What a run starts with; all of it is optional. */
+export interface RunStart {
+  readonly trigger?: RunTrigger | undefined;
+  readonly body?: unknown;
+  /** Whatever is started in a dry run is one too. */
+  readonly isDryRun?: boolean | undefined;
+  readonly requestedBy?: string | undefined;
+  /** Default: RUN_TIMEOUT. */
+  readonly timeoutMs?: number | undefined;
+  readonly trace?: string | undefined;
+  readonly delivery?: Delivery | undefined;
+  /** Not a new run, but the next attempt of this one. */
+  readonly restart?: Restart | undefined;
+  /** Just the items with these keys. */
+  readonly onlyKeys?: readonly JSONData[] | undefined;
+  /** The run it belongs to; default: the one it is started in. */
+  readonly parentRunId?: string | undefined;
+}
+
+/** The run is this process's to run, as which attempt, and from where on; or it is elsewhere. */
+type Started = (Extract<Claim, { claimed: true }> & Partial<RestartClaim>) | Extract<Claim, { claimed: false }>;
+
+/**
+ * Commits that the run has started: as a new row, as a scheduler's delivery, or as the next attempt of an earlier run.
+ * @throws {ServiceError} 503 when that could not be written, 409 when the run cannot be started again
+ */
+export async function recordStarted(jobName: string, isDryRun: boolean, start: RunStart): Promise<Started> {
+  if (start.restart) return restarted(start.restart);
+  const { trigger = 'run', requestedBy, delivery } = start;
+  const body = start.body === undefined ? undefined : toJson(start.body).text;
+  const run: NewRun = {
+    id: newRunId(),
+    jobName,
+    trigger,
+    isDryRun,
+    body: body && toStorableJson(body, MOST_BODY_BYTES),
+    requestedBy,
+    parentRunId: start.parentRunId ?? tryCurrentRun()?.id,
+  };
+  try {
+    if (!BatchJob.isKnown(jobName)) await BatchJob.findOrCreateByName(jobName);
+    const claim = await insert(run, delivery);
+    return claim.claimed ? { ...claim, onlyKeys: start.onlyKeys } : claim;
+  } catch (cause) {
+    throw notRecorded(cause);
+  }
+}
+
+async function restarted(restart: Restart): Promise<Started> {
+  let claim: RestartClaim | undefined;
+  try {
+    claim = await claimRestart(restart);
+  } catch (cause) {
+    throw notRecorded(cause);
+  }
+  if (!claim) throw new ServiceError(409, `Only a run that is ${restartable.join(', ')} can be started again.`);
+  return { claimed: true, ...claim };
+}
+
+async function insert(run: NewRun, delivery: Delivery | undefined): Promise<Claim> {
+  try {
+    if (delivery) return await claimDelivery(run, delivery);
+    await insertRunning(run);
+    return { claimed: true, id: run.id, attempt: 1 };
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== FOREIGN_KEY_VIOLATION || !BatchJob.isKnown(run.jobName)) throw error;
+    // The job's row went after it was seen. Once it is there again, so is the insert's chance.
+    BatchJob.forget(run.jobName);
+    await BatchJob.findOrCreateByName(run.jobName);
+    return insert(run, delivery);
+  }
+}
+
+/** A fault that passes is 503; data that Postgres refuses, such as a job's name of 201 characters, it will refuse again. */
+function notRecorded(cause: unknown): ServiceError {
+  if (isRefusedData(cause)) return new ServiceError(500, "The run could not be recorded, so the job was not run: its job's name or its body cannot be stored.", { cause });
+  return new ServiceError(503, NOT_RECORDED, { cause, retryAfterSeconds: 5 });
+}
