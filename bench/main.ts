@@ -1,6 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
+import { backfill, showBackfill } from './backfill.js';
 import { machineFacts } from './harness/machine.js';
 import { inProject } from './harness/paths.js';
 import { killCycles, showKillCycles } from './kill-cycles.js';
@@ -8,11 +9,11 @@ import { memory, showMemory } from './memory.js';
 import { showStartup, startup } from './startup.js';
 import { showThroughput, throughput } from './throughput.js';
 
-const USAGE = `npm run bench -- [throughput] [startup] [memory] [kill-cycles] [options]
+const USAGE = `npm run bench -- [throughput] [startup] [memory] [backfill] [kill-cycles] [options]
 
-Without a name: throughput, startup and memory.
+Without a name: throughput, startup, memory and backfill.
   --quick          smaller, for CI: shows that all works, not how fast it is
-  --rounds <n>     throughput: rounds of each server (default 7)
+  --rounds <n>     throughput, backfill: rounds of each (default 7)
   --seconds <n>    throughput: length of a round (default 4)
   --pool <n>       throughput: connections of the naive recorder (default 20)
   --tries <n>      startup: starts with 1 and with 1,000 jobs (default 7)
@@ -70,6 +71,12 @@ const MEASUREMENTS: Record<string, Measurement> = {
       return { result, text: showMemory(result) };
     },
   },
+  backfill: {
+    async run() {
+      const result = await backfill({ rows: values.quick ? 10_000 : 100_000, rounds: count('rounds', 7, 2) });
+      return { result, text: showBackfill(result) };
+    },
+  },
   'kill-cycles': {
     async run() {
       const result = await killCycles({ cycles: count('cycles', 20, 5), seed: count('seed', Date.now() % 1_000_000) });
@@ -79,7 +86,7 @@ const MEASUREMENTS: Record<string, Measurement> = {
 };
 
 async function main(): Promise<void> {
-  const names = positionals.length > 0 ? positionals : ['throughput', 'startup', 'memory'];
+  const names = positionals.length > 0 ? positionals : ['throughput', 'startup', 'memory', 'backfill'];
   const unknown = names.filter((name) => MEASUREMENTS[name] === undefined);
   if (values.help || unknown.length > 0) {
     console.log(unknown.length > 0 ? `There is no measurement ${unknown.join(', ')}.\n\n${USAGE}` : USAGE);
