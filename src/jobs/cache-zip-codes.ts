@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { decompress } from '@commons/backend/lib/decompress.js';
+import { chunkAsyncIterable } from '@commons/backend/lib/chunk-async-iterable.js';
 import knex from '@commons/backend/lib/knex.js';
 import logger from '@commons/backend/lib/logging.js';
 import { isSource, nameOfSource, openSource } from '@commons/backend/lib/open-source.js';
@@ -68,7 +69,7 @@ export const cacheZipCodes = async (body: unknown) => {
 
   logger.log(`Loading postal codes from ${nameOfSource(source)}`, TAG, { batchSize, isDryRun });
   const lines = splitLines(decompress(openSource(source, signal)), MOST_LINE_CHARS);
-  for await (const batch of inBatches(readZipCodes(lines, counts), batchSize)) {
+  for await (const batch of chunkAsyncIterable(readZipCodes(lines, counts), batchSize)) {
     signal?.throwIfAborted();
     const { fresh, changed } = await compare(batch);
     if (!isDryRun) await write([...fresh, ...changed]);
@@ -112,17 +113,6 @@ async function* readZipCodes(lines: AsyncIterable<string>, counts: Counts): Asyn
       yield zipCode;
     }
   }
-}
-
-async function* inBatches<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
-  let batch: T[] = [];
-  for await (const item of items) {
-    batch.push(item);
-    if (batch.length < size) continue;
-    yield batch;
-    batch = [];
-  }
-  if (batch.length > 0) yield batch;
 }
 
 /**
