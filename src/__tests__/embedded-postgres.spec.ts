@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { processExists, readPostmaster } from '@commons/backend/lib/embedded-postgres/postmaster.js';
 import { openSocketFolder } from '@commons/backend/lib/embedded-postgres/socket-folder.js';
+import { isHeld } from '@commons/backend/lib/embedded-postgres/users-fifo.js';
 import { EmbeddedPostgresUser, killEmbeddedPostgresUsers } from './helpers/embedded-postgres-user.js';
 import { waitUntil } from './helpers/wait-until.js';
 
@@ -167,6 +168,19 @@ describe('the embedded Postgres', () => {
     const user = await startUser();
     kill(guardsOf(user.host));
     expect(await user.release()).toEqual({ released: true });
+    await untilGone(shared);
+  });
+
+  it('stops with its last user although the guard is killed as that user leaves', async () => {
+    const user = await startUser();
+    const guards = guardsOf(user.host);
+    const fifo = readdirSync(user.host).map((name) => path.join(user.host, name)).find((file) => path.basename(file).startsWith('users-') && isHeld(file))!;
+    // A guard that does not run cannot see who is left; then it is killed.
+    guards.forEach((pid) => process.kill(pid, 'SIGSTOP'));
+    const released = user.release();
+    await waitUntil('the user has let go', () => !isHeld(fifo));
+    kill(guards);
+    expect(await released).toEqual({ released: true });
     await untilGone(shared);
   });
 

@@ -32,6 +32,9 @@ const LOOK_INTERVAL = 2_000;
 /** ms that the server may take to stop; after that it is left to do so alone. */
 const STOP_LIMIT = 60_000;
 
+/** ms between two looks, while the server should be stopping, at whether somebody is there to stop it. */
+const GUARD_CHECK_INTERVAL = 1_000;
+
 /**
  * A place among the users of the data folder's Postgres, which is started unless another process has done so. The server
  * stops soon after the last of its users has released it, or has died, however it died. While it is in use, a server
@@ -104,8 +107,13 @@ async function leave(cluster: Cluster, { hold, pid }: Place): Promise<void> {
   } finally {
     hold.letGo();
   }
+  let nextCheck = performance.now() + GUARD_CHECK_INTERVAL;
   for (const giveUpAt = performance.now() + STOP_LIMIT; performance.now() < giveUpAt; await delay(10)) {
     if (isHeld(hold.fifo) || !processExists(pid) || (await readPostmaster(cluster.folder))?.pid !== pid) return;
+    if (performance.now() < nextCheck) continue;
+    // A guard may have been killed between our last look at it and its own look at who is left.
+    await replaceGuard(cluster);
+    nextCheck = performance.now() + GUARD_CHECK_INTERVAL;
   }
 }
 
