@@ -39,4 +39,11 @@ export interface JobConfig {
   description?: string;
   /** The longest a run may take, such as '90s', '15m' or '2h'; then it is `timed_out`. Default: RUN_TIMEOUT. */
   timeout?: string;
+  /** While another run of the job is active: 'allow' (default) runs beside it, 'skip' answers 409 and records the run as `skipped`. */
+  overlap?: 'allow' | 'skip';
+  /**
+   * When the job is meant to run, for the catalogue and for whoever sets up its caller: unix-cron, as Google Cloud Scheduler
+   * has it, and an IANA time zone (default: 'Etc/UTC').
+   */
+  schedule?: { cron: string; timeZone?: string };
 }
