@@ -14,5 +14,6 @@ export default {
   // Relative imports end in .js, as Node wants them; here the file is still a .ts.
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   maxWorkers: 2,
-  testTimeout: 30_000,
+  // Only a hang takes that long, on a loaded machine too.
+  testTimeout: 120_000,
 } satisfies Config;

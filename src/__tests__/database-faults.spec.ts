@@ -8,13 +8,15 @@ import { PostgresProcess } from './helpers/postgres-process.js';
 import { callJob, killServiceProcesses, type ServiceProcess, startServiceProcess } from './helpers/service-process.js';
 import { waitUntil } from './helpers/wait-until.js';
 
-jest.setTimeout(90_000);
-
 const dataFolder = mkdtempSync(path.join(tmpdir(), 'commons-faults-'));
 const postgres = new PostgresProcess(dataFolder);
 
 beforeAll(() => postgres.start());
-afterEach(killServiceProcesses);
+afterEach(async () => {
+  await killServiceProcesses();
+  // What the killed service ran is nobody's, and must not be taken for a run of the next test.
+  await postgres.query(`update batch_job_run set status = 'lost', "finishedAt" = now() where status = 'running'`);
+});
 afterAll(async () => {
   await postgres.stop();
   rmSync(dataFolder, { recursive: true, force: true });

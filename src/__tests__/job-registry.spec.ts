@@ -58,6 +58,10 @@ describe('the job registry', () => {
     ['a default export that is no function', { default: 1 }, /default export that is no function/],
     ['a RequestBody that is no schema', { default: handler, RequestBody: {} }, /RequestBody is no Zod schema/],
     ['a config that is no object', { default: handler, config: 'x' }, /config is no object/],
+    ['an overlap that is none', { default: handler, config: { overlap: 'queue' } }, /config.overlap is none of allow, skip/],
+    ['a schedule with too many fields', { default: handler, config: { schedule: { cron: '0 0 6 * * *' } } }, /config.schedule is none: it has not five fields/],
+    ['a schedule that never comes', { default: handler, config: { schedule: { cron: '0 6 31 2 *' } } }, /config.schedule is none: no such time comes/],
+    ['a schedule of no place', { default: handler, config: { schedule: { cron: '0 6 * * *', timeZone: 'Mars/Olympus' } } }, /config.schedule is none: .*Write unix-cron/],
     ['a timeout that is none', { default: handler, config: { timeout: 'soon' } }, /'soon' is not a duration/],
   ])('refuses a file with %s, naming it and the mend in the cause alone', async (_what, module, reason) => {
     write('a-job.ts');

@@ -35,7 +35,7 @@ it('in development a job that is added, edited, broken, repaired or deleted is s
   unlinkSync(path.join(folder, 'changing.ts'));
   expect(await call(service, 'changing')).toBe(404);
   expect(await call(service, 'added')).toBe('added');
-}, 60_000);
+});
 
 it('in production a job file that cannot be parsed, or hangs at its top level, harms only itself', async () => {
   write('syntax.mjs', 'export default async () => { return {{{');
@@ -49,4 +49,4 @@ it('in production a job file that cannot be parsed, or hangs at its top level, h
   expect(await call(service, 'circular-a')).toBe(500);
   expect(await call(service, 'fine')).toBe('fine');
   expect(service.output()).toContain('syntax.mjs cannot be loaded');
-}, 60_000);
+});

@@ -61,7 +61,7 @@ describe('migrate', () => {
     const migrating = migrate(migrations(stopping.signal)).catch((error: unknown) => error);
     await waitUntil('it waits', async () => (await other.query(`select 1 from pg_locks where locktype = 'advisory' and not granted`)).rowCount === 1);
     stopping.abort(new Error('stopping'));
-    expect(await Promise.race([migrating, delay(1_000)])).toMatchObject({ message: 'stopping' });
+    expect(await Promise.race([migrating, delay(20_000, undefined, { ref: false })])).toMatchObject({ message: 'stopping' });
     await other.query('select pg_advisory_unlock($1)', [ADVISORY_LOCK]);
     expect((await migrate(migrations())).length).toBeGreaterThan(0);
   });
@@ -75,7 +75,7 @@ describe('a service', () => {
     const since = performance.now();
     service.child.kill('SIGTERM');
     expect(await service.exited).toBe(0);
-    expect(performance.now() - since).toBeLessThan(4_000);
+    expect(performance.now() - since).toBeLessThan(30_000);
     expect(service.output()).not.toContain('Ready');
   });
 

@@ -25,7 +25,11 @@ beforeEach(async () => {
   await knex('item').delete();
   await knex.raw('insert into item (id) select generate_series(1, 100)');
 });
-afterEach(killServiceProcesses);
+afterEach(async () => {
+  await killServiceProcesses();
+  // What the killed service ran is nobody's, and must not be taken for a run of the next test.
+  await knex('batch_job_run').where({ status: 'running' }).update({ status: 'lost', finishedAt: knex.fn.now() });
+});
 
 describe('a dry run', () => {
   it('that writes all the same is refused by Postgres, and the answer names the statement', async () => {
@@ -75,7 +79,7 @@ describe('cancelling', () => {
     const answer = await running;
     expect(answer.status).toBe(409);
     expect(answer.body.detail).toBe('The run was cancelled.');
-    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(performance.now() - started).toBeLessThan(30_000);
   });
 
   it('works at another replica than the one that runs it', async () => {

@@ -7,8 +7,12 @@ export async function reportRun(running: () => Promise<FinishedRun | RunElsewher
   const started = performance.now();
   const run = await running();
   const took = readableDuration(performance.now() - started);
-  // Only a delivery may have run elsewhere, and this is none.
-  if ('elsewhere' in run) throw new Error(`run ${run.id} went elsewhere`);
+  if ('elsewhere' in run) {
+    note("another run of this job is active, and its config.overlap is 'skip'");
+    note(`skipped · run ${run.id}`);
+    process.exitCode = 1;
+    return;
+  }
   const hasSucceeded = report(run);
   if (run.writes && Object.keys(run.writes).length > 0) note(`wrote ${JSON.stringify(run.writes)}`);
   note(`${run.recorded === 'recorded' ? run.outcome.status : 'unknown'} · run ${run.id} · ${took}`);

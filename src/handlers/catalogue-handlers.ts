@@ -37,8 +37,8 @@ export const showJobHandler = (registry: JobRegistry): RequestHandler => {
   };
 };
 
-const jobJson = ({ slug, status, description, timeout, fault }: ListedJob) => ({
-  slug, status, description, timeout, ...(fault !== undefined && { error: withoutFolders(fault) }),
+const jobJson = ({ slug, status, description, settings, fault }: ListedJob) => ({
+  slug, status, description, ...settings, ...(fault !== undefined && { error: withoutFolders(fault) }),
 });
 
 const MOST_REASON = 1_000;

@@ -1,6 +1,6 @@
 import type { ZodType } from 'zod';
 import type { JobConfig, ScriptHandler } from '../jobs/helpers.js';
-import { parseDuration } from './duration.js';
+import { checkConfig } from './job-config.js';
 import { ServiceError } from './service-error.js';
 
 /** What a job file exports, checked. */
@@ -36,13 +36,11 @@ function checkShape({ default: handler, RequestBody, config = {} }: Record<strin
   if (RequestBody !== undefined && typeof (RequestBody as ZodType | null)?.safeParseAsync !== 'function') {
     throw new TypeError('its RequestBody is no Zod schema. Write: export const RequestBody = z.object({...})');
   }
-  if (typeof config !== 'object' || config === null) throw new TypeError('its config is no object. Write: export const config: JobConfig = {...}');
-  const { timeout } = config as JobConfig;
   return {
     handler: handler as ScriptHandler,
     RequestBody: RequestBody as ZodType | undefined,
     config: config as JobConfig,
-    timeoutMs: timeout === undefined ? undefined : parseDuration(String(timeout)),
+    ...checkConfig(config),
   };
 }
 

@@ -1,3 +1,4 @@
+import { overlapRefused } from '../models/run-overlap.js';
 import type { FinishedRun } from '../models/run-lifecycle.js';
 import type { Job } from './job-registry.js';
 import { type JobCall, runJob } from './run-job.js';
@@ -72,7 +73,7 @@ const failed = (reason: string): Judged => ({ verdict: 'failed', reason });
 async function runStep(step: StepName, job: Job, call: JobCall, judge: (facts: Facts) => Judged): Promise<RehearsalStep> {
   // Each run has a body and a record of its own; the request is the first one's.
   const run = await runJob(job, { ...call, request: undefined });
-  if ('elsewhere' in run) throw new Error('a rehearsal is no delivery');
+  if ('elsewhere' in run) throw overlapRefused();
   const status = run.recorded === 'recorded' ? run.outcome.status : 'unknown';
   const facts: Facts = { step, runId: run.id, status, ...countsOf(run), writes: run.writes ?? {} };
   if (status !== 'succeeded') return { ...facts, ...failed(`the run is ${status}: ${run.outcome.problem?.detail ?? 'see the run'}`) };

@@ -1,5 +1,6 @@
 import type { JSONData } from '../jobs/helpers.js';
 import { BatchJobRun } from '../models/batch-job-run.js';
+import { overlapRefused } from '../models/run-overlap.js';
 import type { FinishedRun } from '../models/run-lifecycle.js';
 import type { JobRegistry } from './job-registry.js';
 import { runJob } from './run-job.js';
@@ -30,7 +31,7 @@ export async function restartRun(registry: JobRegistry, id: string, call: Restar
       ? { parentRunId: id, onlyKeys: await failedKeys(id) }
       : { restart: { id, keepCursor: mode === 'resume', onlyFailed, requestedBy } };
   const finished = await runJob(job, { trigger: run.trigger, body: run.body ?? {}, requestedBy, trace, ...start });
-  if ('elsewhere' in finished) throw new Error('a restarted run is no delivery');
+  if ('elsewhere' in finished) throw overlapRefused();
   return finished;
 }
 

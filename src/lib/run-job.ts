@@ -2,6 +2,7 @@ import type { Request } from 'express';
 import type { ZodType } from 'zod';
 import { recordRun, type FinishedRun, type RunElsewhere } from '../models/run-lifecycle.js';
 import type { RunStart } from '../models/run-start.js';
+import type { JobConfig } from '../jobs/helpers.js';
 import { envConfig } from './env-config.js';
 import type { Job } from './job-registry.js';
 import { fieldError } from './problem.js';
@@ -28,6 +29,7 @@ export async function runJob(job: Job, call: JobCall): Promise<FinishedRun | Run
     ...start,
     isDryRun: isDryRun(prepared.body),
     timeoutMs: prepared.timeoutMs,
+    overlap: prepared.overlap,
   });
 }
 
@@ -35,21 +37,24 @@ interface Prepared {
   /** The body as the job will see it, as far as it could be read. */
   readonly body: unknown;
   readonly timeoutMs: number | undefined;
+  readonly overlap: JobConfig['overlap'];
   readonly work: () => unknown;
 }
 
 /** All that precedes the job's own code. Never throws: what is wrong is thrown by the work, inside the run. */
 async function prepare(job: Job, { body, request }: JobCall): Promise<Prepared> {
   let timeoutMs: number | undefined;
+  let overlap: JobConfig['overlap'];
   try {
     const loading = job.load();
     const loaded = loading instanceof Promise ? await loading : loading;
     timeoutMs = loaded.timeoutMs;
+    overlap = loaded.config.overlap;
     const checked = loaded.RequestBody ? await inTime(checkBody(loaded.RequestBody, body)) : body;
     // The body goes in as it came: the job parses it itself, and a schema that transforms must not do so twice.
-    return { body: checked, timeoutMs, work: () => loaded.handler(request ?? requestWith(job.slug, body)) };
+    return { body: checked, timeoutMs, overlap, work: () => loaded.handler(request ?? requestWith(job.slug, body)) };
   } catch (error) {
-    return { body, timeoutMs, work: () => Promise.reject(error) };
+    return { body, timeoutMs, overlap, work: () => Promise.reject(error) };
   }
 }
 

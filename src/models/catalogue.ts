@@ -1,4 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { JobConfig } from '../jobs/helpers.js';
+import { nextTime } from '../lib/job-config.js';
 import type { Job, JobRegistry } from '../lib/job-registry.js';
 import type { LoadedJob } from '../lib/job-module.js';
 import { newestRuns, type RunSummary } from './run-history.js';
@@ -9,7 +11,8 @@ export interface ListedJob {
   /** `loading`: its file has not finished loading yet, or never will. */
   readonly status: 'ok' | 'broken' | 'loading';
   readonly description?: string | undefined;
-  readonly timeout?: string | undefined;
+  /** What its config says, but for the description. */
+  readonly settings?: Omit<JobConfig, 'description'> & { readonly nextTime?: Date | undefined };
   /** What is wrong with it, naming its file by its whole path. */
   readonly fault?: string;
   /** What loading it threw. */
@@ -48,7 +51,8 @@ async function describe(job: Job): Promise<ListedJob> {
   const { slug } = job;
   try {
     const loaded = await job.load();
-    return { slug, status: 'ok', description: loaded.config.description, timeout: loaded.config.timeout, loaded };
+    const { description, ...config } = loaded.config;
+    return { slug, status: 'ok', description, settings: { ...config, nextTime: (config.schedule && nextTime(config.schedule)) ?? undefined }, loaded };
   } catch (thrown) {
     return { slug, status: isStillLoading(thrown) ? 'loading' : 'broken', fault: loadFault(thrown), thrown };
   }

@@ -4,31 +4,25 @@ import { envConfig } from '../lib/env-config.js';
 import logger from '../lib/logging.js';
 import { mayPass } from '../lib/postgres-fault.js';
 import { recorderPool } from '../lib/service-pools.js';
+import type { Claim, Delivery } from './run-claim.js';
+import { isOverlap } from './run-overlap.js';
 import { type NewRun, place } from './run-recorder.js';
 import { redeliverable } from './run-status.js';
 
 const TAG = 'run-delivery';
 
-/** One delivery of a scheduler's, told apart from the next by its key. The same key never runs twice at once. */
-export interface Delivery {
-  readonly key: string;
-  readonly scheduledFor: Date;
-  /** What the scheduler calls its job; it should be the slug. */
-  readonly schedulerJobName: string;
-}
-
-/** `claimed`: it is the caller's to run. Otherwise another has it, or had it: its run is the answer. */
-export type Claim = { readonly claimed: true; readonly id: string; readonly attempt: number } | { readonly claimed: false; readonly id: string };
-
 /**
  * Starts the delivery's run, once: as a new row, or as a new attempt of the row of an earlier delivery of the same key
  * that ended badly. However many replicas get it at the same moment, one claims it.
+ * @param isAlone it may not run beside another run of its job
+ * @returns undefined when it is alone and another is active
  */
-export async function claimDelivery(run: NewRun, delivery: Delivery): Promise<Claim> {
+export async function claimDelivery(run: NewRun, delivery: Delivery, isAlone = false): Promise<Claim | undefined> {
   for (let tries = 1; ; tries++) {
     try {
-      return (await insertDelivered(run, delivery)) ?? (await restartDelivered(run, delivery)) ?? (await findDelivered(run, delivery));
+      return (await insertDelivered(run, delivery, isAlone)) ?? (await restartDelivered(run, delivery)) ?? (await findDelivered(run, delivery, isAlone));
     } catch (error) {
+      if (isOverlap(error)) return findDelivered(run, delivery, isAlone);
       // What had been done all the same is found by its claim; one more try is enough for a connection that broke while idle.
       if (tries > 1 || !mayPass(error)) {
         void abandon(run.id);
@@ -47,14 +41,14 @@ interface IdRow extends pg.QueryResultRow {
 const first = async (text: string, values: unknown[]): Promise<IdRow | undefined> =>
   (await recorderPool.query<IdRow>({ text, values })).rows[0];
 
-async function insertDelivered(run: NewRun, delivery: Delivery): Promise<Claim | undefined> {
+async function insertDelivered(run: NewRun, delivery: Delivery, isAlone: boolean): Promise<Claim | undefined> {
   const row = await first(
     `insert into batch_job_run (id, "jobName", status, trigger, "isDryRun", body, "requestedBy", "startedAt", "leaseUntil",
-       host, version, "deliveryKey", "scheduledFor", "schedulerJobName", claim)
-     values ($1, $2, 'running', $3, $4, $5, $6, now(), now() + $7 * interval '1 ms', $8, $9, $10, $11, $12, $1)
+       host, version, "deliveryKey", "scheduledFor", "schedulerJobName", claim, "overlapKey")
+     values ($1, $2, 'running', $3, $4, $5, $6, now(), now() + $7 * interval '1 ms', $8, $9, $10, $11, $12, $1, $13)
      on conflict do nothing returning id, attempt`,
     [run.id, run.jobName, run.trigger, run.isDryRun, run.body, run.requestedBy, envConfig().runLease, ...place(),
-      delivery.key, delivery.scheduledFor, delivery.schedulerJobName],
+      delivery.key, delivery.scheduledFor, delivery.schedulerJobName, isAlone ? run.jobName : null],
   );
   return row && { claimed: true, id: row.id, attempt: row.attempt };
 }
@@ -71,8 +65,9 @@ async function restartDelivered(run: NewRun, delivery: Delivery): Promise<Claim 
   return row && { claimed: true, id: row.id, attempt: row.attempt };
 }
 
-async function findDelivered(run: NewRun, delivery: Delivery): Promise<Claim> {
+async function findDelivered(run: NewRun, delivery: Delivery, isAlone: boolean): Promise<Claim | undefined> {
   const row = await first('select id, attempt, claim from batch_job_run where "deliveryKey" = $1', [delivery.key]);
+  if (!row && isAlone) return undefined;
   if (!row) throw new Error('the run of this delivery was deleted while it was looked up');
   // A run's id is made for this call alone: whatever has it as its claim was started by this call, whose answer was then lost.
   return row.claim === run.id ? { claimed: true, id: row.id, attempt: row.attempt } : { claimed: false, id: row.id };

@@ -6,7 +6,9 @@ import { tryCurrentRun } from '../lib/run-scope.js';
 import { ServiceError } from '../lib/service-error.js';
 import { toStorableJson } from '../lib/storable-json.js';
 import { BatchJob } from './batch-job.js';
-import { type Claim, claimDelivery, type Delivery } from './run-delivery.js';
+import type { Claim, Delivery } from './run-claim.js';
+import { claimDelivery } from './run-delivery.js';
+import { claimAlone, isOverlap, overlapRefused, recordSkipped } from './run-overlap.js';
 import { insertRunning, type NewRun, type RunTrigger } from './run-recorder.js';
 import { claimRestart, type Restart, type RestartClaim } from './run-restart.js';
 import { restartable } from './run-status.js';
@@ -27,6 +29,8 @@ export interface RunStart {
   readonly timeoutMs?: number | undefined;
   readonly trace?: string | undefined;
   readonly delivery?: Delivery | undefined;
+  /** Not beside another run of the job: the one that finds one active is `skipped`. A dry run is never, since it changes nothing. */
+  readonly overlap?: 'allow' | 'skip' | undefined;
   /** Not a new run, but the next attempt of this one. */
   readonly restart?: Restart | undefined;
   /** Just the items with these keys. */
@@ -57,7 +61,7 @@ export async function recordStarted(jobName: string, isDryRun: boolean, start: R
   };
   try {
     if (!BatchJob.isKnown(jobName)) await BatchJob.findOrCreateByName(jobName);
-    const claim = await insert(run, delivery);
+    const claim = await insert(run, delivery, start.overlap === 'skip' && !isDryRun);
     return claim.claimed ? { ...claim, onlyKeys: start.onlyKeys } : claim;
   } catch (cause) {
     throw notRecorded(cause);
@@ -69,15 +73,16 @@ async function restarted(restart: Restart): Promise<Started> {
   try {
     claim = await claimRestart(restart);
   } catch (cause) {
-    throw notRecorded(cause);
+    throw isOverlap(cause) ? overlapRefused() : notRecorded(cause);
   }
   if (!claim) throw new ServiceError(409, `Only a run that is ${restartable.join(', ')} can be started again.`);
   return { claimed: true, ...claim };
 }
 
-async function insert(run: NewRun, delivery: Delivery | undefined): Promise<Claim> {
+async function insert(run: NewRun, delivery: Delivery | undefined, isAlone: boolean): Promise<Claim> {
   try {
-    if (delivery) return await claimDelivery(run, delivery);
+    if (delivery) return (await claimDelivery(run, delivery, isAlone)) ?? (await recordSkipped(run, delivery));
+    if (isAlone) return await claimAlone(run);
     await insertRunning(run);
     return { claimed: true, id: run.id, attempt: 1 };
   } catch (error) {
@@ -85,7 +90,7 @@ async function insert(run: NewRun, delivery: Delivery | undefined): Promise<Clai
     // The job's row went after it was seen. Once it is there again, so is the insert's chance.
     BatchJob.forget(run.jobName);
     await BatchJob.findOrCreateByName(run.jobName);
-    return insert(run, delivery);
+    return insert(run, delivery, isAlone);
   }
 }
 
