@@ -10,7 +10,12 @@ export default {
   setupFilesAfterEnv: ['<rootDir>/src/__tests__/helpers/own-database.ts'],
   // Tests run as CommonJS, so that jest.mock() is hoisted and works as job authors write it; the server itself runs as
   // ES modules (esm.spec.ts imports every job that way).
-  transform: { '\\.tsx?$': ['ts-jest', { tsconfig: { module: 'commonjs', isolatedModules: true } }] },
+  transform: {
+    '\\.tsx?$': ['ts-jest', { tsconfig: { module: 'commonjs', isolatedModules: true } }],
+    // What comes as ES modules alone.
+    'node_modules/jose/.+\\.js$': ['ts-jest', { tsconfig: { module: 'commonjs', isolatedModules: true, allowJs: true } }],
+  },
+  transformIgnorePatterns: ['/node_modules/(?!jose/)'],
   // Relative imports end in .js, as Node wants them; here the file is still a .ts.
   moduleNameMapper: { '^(\\.{1,2}/.*)\\.js$': '$1' },
   maxWorkers: 2,

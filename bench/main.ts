@@ -2,6 +2,12 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { backfill, showBackfill } from './backfill.js';
+import { backfillKills, showBackfillKills } from './backfill-kills.js';
+import { backfillMemory, showBackfillMemory } from './backfill-memory.js';
+import { backfillMarkets, showBackfillMarkets } from './backfill-markets.js';
+import { counting, showCounting } from './counting.js';
+import { cancelLatency, showCancelLatency } from './cancel-latency.js';
+import { exportRoster, showExportRoster } from './export-roster.js';
 import { machineFacts } from './harness/machine.js';
 import { inProject } from './harness/paths.js';
 import { killCycles, showKillCycles } from './kill-cycles.js';
@@ -9,16 +15,19 @@ import { memory, showMemory } from './memory.js';
 import { showStartup, startup } from './startup.js';
 import { showThroughput, throughput } from './throughput.js';
 
-const USAGE = `npm run bench -- [throughput] [startup] [memory] [backfill] [kill-cycles] [options]
+const USAGE = `npm run bench -- [throughput] [startup] [memory] [backfill] [backfill-markets] [export-roster] [counting] [backfill-memory] [cancel-latency] [kill-cycles] [backfill-kills] [options]
 
 Without a name: throughput, startup, memory and backfill.
   --quick          smaller, for CI: shows that all works, not how fast it is
-  --rounds <n>     throughput, backfill: rounds of each (default 7)
+  --rounds <n>     throughput, backfill: rounds of each (default 7); counting: 41
   --seconds <n>    throughput: length of a round (default 4)
   --pool <n>       throughput: connections of the naive recorder (default 20)
-  --tries <n>      startup: starts with 1 and with 1,000 jobs (default 7)
+  --tries <n>      startup: starts with 1 and with 1,000 jobs (default 7); cancel-latency: cancels of each kind (default 15)
+  --patients <n>   backfill-markets, export-roster: patients (default 1,000,000); their --rounds are 3 by default
   --cycles <n>     kill-cycles: kills (default 20)
-  --seed <n>       kill-cycles: the same seed, the same moments
+  --kills <n>      backfill-kills: kills (default 200)
+  --rows <n>       backfill-kills: rows of the backfill (default 100,000); backfill-memory: 1,000,000
+  --seed <n>       kill-cycles, backfill-kills: the same seed, the same moments
 `;
 
 const CONNECTIONS = 50;
@@ -32,13 +41,16 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string' },
     pool: { type: 'string' },
     tries: { type: 'string' },
+    patients: { type: 'string' },
     cycles: { type: 'string' },
+    kills: { type: 'string' },
+    rows: { type: 'string' },
     seed: { type: 'string' },
   },
 });
 
 /** The option's number, or one of two defaults. */
-function count(name: 'rounds' | 'seconds' | 'pool' | 'tries' | 'cycles' | 'seed', usual: number, quick = usual): number {
+function count(name: 'rounds' | 'seconds' | 'pool' | 'tries' | 'patients' | 'cycles' | 'kills' | 'rows' | 'seed', usual: number, quick = usual): number {
   const given = values[name];
   if (given === undefined) return values.quick ? quick : usual;
   if (!/^[1-9]\d*$/.test(given)) throw new RangeError(`--${name}: '${given}' is no whole number of at least 1`);
@@ -77,10 +89,46 @@ const MEASUREMENTS: Record<string, Measurement> = {
       return { result, text: showBackfill(result) };
     },
   },
+  'backfill-markets': {
+    async run() {
+      const result = await backfillMarkets({ patients: count('patients', 1_000_000, 20_000), rounds: count('rounds', 3, 1) });
+      return { result, text: showBackfillMarkets(result) };
+    },
+  },
+  'export-roster': {
+    async run() {
+      const result = await exportRoster({ patients: count('patients', 1_000_000, 20_000), rounds: count('rounds', 3, 1) });
+      return { result, text: showExportRoster(result) };
+    },
+  },
+  counting: {
+    async run() {
+      const result = await counting({ rounds: count('rounds', 41, 3), updates: values.quick ? 100 : 500 });
+      return { result, text: showCounting(result) };
+    },
+  },
+  'backfill-memory': {
+    async run() {
+      const result = await backfillMemory({ rows: count('rows', 1_000_000, 20_000) });
+      return { result, text: showBackfillMemory(result), isRight: result.isRight };
+    },
+  },
+  'cancel-latency': {
+    async run() {
+      const result = await cancelLatency({ tries: count('tries', 15, 2) });
+      return { result, text: showCancelLatency(result) };
+    },
+  },
   'kill-cycles': {
     async run() {
       const result = await killCycles({ cycles: count('cycles', 20, 5), seed: count('seed', Date.now() % 1_000_000) });
       return { result, text: showKillCycles(result), isRight: result.violations.length === 0 };
+    },
+  },
+  'backfill-kills': {
+    async run() {
+      const result = await backfillKills({ kills: count('kills', 200, 5), rows: count('rows', 100_000, 5_000), seed: count('seed', Date.now() % 1_000_000) });
+      return { result, text: showBackfillKills(result), isRight: result.isRight };
     },
   },
 };

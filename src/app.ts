@@ -1,15 +1,25 @@
 import express, { type Express } from 'express';
+import { admissionHandler, type WhyFull } from './handlers/admission-handler.js';
+import { auditDenials } from './handlers/audit-denials.js';
+import { auditHandler } from './handlers/audit-handler.js';
+import { authenticateHandler, may } from './handlers/authenticate-handler.js';
 import { listJobsHandler, showJobHandler } from './handlers/catalogue-handlers.js';
 import { errorHandler, notFoundHandler } from './handlers/error-handler.js';
 import { healthzHandler, readyzHandler, type WhyNotReady } from './handlers/health-handlers.js';
 import { legacyPath } from './handlers/legacy-path.js';
+import { ownHostHandler } from './handlers/own-host-handler.js';
+import { rateLimitHandler } from './handlers/rate-limit-handler.js';
 import { readBody } from './handlers/read-body.js';
 import { rehearseHandler } from './handlers/rehearse-handler.js';
 import { cancelRunHandler, resumeRunHandler, retryRunHandler } from './handlers/run-control-handlers.js';
 import { runFailuresHandler } from './handlers/run-failures-handler.js';
 import { listRunsHandler, showRunHandler } from './handlers/run-handlers.js';
 import { runLogsHandler } from './handlers/run-logs-handler.js';
+import { sameSiteHandler } from './handlers/same-site-handler.js';
 import { requireJob, scriptExecuteHandler } from './handlers/script-execute-handler.js';
+import { securityHeaders } from './handlers/security-headers.js';
+import type { Authenticator } from './lib/auth/authenticator.js';
+import type { RateLimit } from './lib/rate-limit.js';
 import type { JobRegistry } from './lib/job-registry.js';
 
 export interface AppParts {
@@ -17,34 +27,54 @@ export interface AppParts {
   /** Bytes of a request's body, after decompression. */
   readonly bodyLimit: number;
   readonly whyNotReady: WhyNotReady;
+  readonly authenticate: Authenticator;
+  /** Only this machine reaches the service. */
+  readonly isLocal: boolean;
+  readonly whyFull: WhyFull;
+  /** None by default. */
+  readonly rateLimit?: RateLimit | undefined;
+  /** Proxies in front whose X-Forwarded-For is believed. */
+  readonly trustedProxies: number;
 }
 
 /** The service's HTTP interface: the table below is the whole of it. Nothing is started, and nothing listens. */
-export function createApp({ registry, bodyLimit, whyNotReady }: AppParts): Express {
+export function createApp({ registry, bodyLimit, whyNotReady, authenticate, isLocal, whyFull, rateLimit, trustedProxies }: AppParts): Express {
   const app = express();
   app.disable('x-powered-by');
-
-  const run = [requireJob(registry), readBody(bodyLimit), scriptExecuteHandler(registry)];
-  app.post('/jobs/:slug', run);
-  app.post('/jobs/:slug/rehearse', requireJob(registry), readBody(bodyLimit), rehearseHandler(registry));
-  app.post('/scripts/:slug', legacyPath, run);
-  app.post('/cron/:slug', legacyPath, run);
-
-  app.get('/jobs', listJobsHandler(registry));
-  app.get('/jobs/:slug', showJobHandler(registry));
-
-  app.get('/runs', listRunsHandler);
-  app.get('/runs/:id', showRunHandler);
-  app.get('/runs/:id/logs', runLogsHandler);
-  app.get('/runs/:id/failures', runFailuresHandler);
-  app.post('/runs/:id/cancel', cancelRunHandler);
-  app.post('/runs/:id/retry', retryRunHandler(registry));
-  app.post('/runs/:id/resume', resumeRunHandler(registry));
+  app.set('trust proxy', trustedProxies);
+  app.use(securityHeaders());
+  if (isLocal) app.use(ownHostHandler);
 
   app.get('/healthz', healthzHandler);
   app.get('/readyz', readyzHandler(whyNotReady));
 
+  // From here on it is known who calls, before a byte of the body is read.
+  app.use(sameSiteHandler);
+  app.use(authenticateHandler(authenticate));
+  if (rateLimit) app.use(rateLimitHandler(rateLimit));
+
+  const admit = admissionHandler(whyFull);
+  const run = [may('run'), admit, requireJob(registry), readBody(bodyLimit), scriptExecuteHandler(registry)];
+  app.post('/jobs/:slug', run);
+  app.post('/jobs/:slug/rehearse', may('run'), admit, requireJob(registry), readBody(bodyLimit), rehearseHandler(registry));
+  app.post('/scripts/:slug', legacyPath, run);
+  app.post('/cron/:slug', legacyPath, run);
+
+  app.get('/jobs', may('read'), listJobsHandler(registry));
+  app.get('/jobs/:slug', may('read'), showJobHandler(registry));
+
+  app.get('/audit', may('audit'), auditHandler);
+
+  app.get('/runs', may('read'), listRunsHandler);
+  app.get('/runs/:id', may('read'), showRunHandler);
+  app.get('/runs/:id/logs', may('read'), runLogsHandler);
+  app.get('/runs/:id/failures', may('read'), runFailuresHandler);
+  app.post('/runs/:id/cancel', may('run'), cancelRunHandler);
+  app.post('/runs/:id/retry', may('run'), admit, readBody(bodyLimit), retryRunHandler(registry));
+  app.post('/runs/:id/resume', may('run'), admit, readBody(bodyLimit), resumeRunHandler(registry));
+
   app.use(notFoundHandler);
+  app.use(auditDenials);
   app.use(errorHandler);
   return app;
 }

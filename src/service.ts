@@ -2,8 +2,13 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createApp } from './app.js';
+import { isLoopback } from './lib/auth/auth-config.js';
+import { createAuthenticator } from './lib/auth/authenticator.js';
+import { exposure } from './lib/auth/exposure.js';
 import { closeDatabase, connectionSettings } from './lib/database.js';
+import { closeDatadog } from './lib/datadog.js';
 import { EnvConfigError, envConfig } from './lib/env-config.js';
+import { watchEventLoopDelay } from './lib/event-loop-delay.js';
 import { createJobRegistry, type JobRegistry } from './lib/job-registry.js';
 import logger from './lib/logging.js';
 import { migrate } from './lib/migrate.js';
@@ -13,6 +18,7 @@ import { jobFolderOf, migrationsOf, type SourceTree } from './lib/source-tree.js
 import { startWatchdog } from './lib/watchdog.js';
 import { activeRuns, stopActiveRuns } from './models/active-runs.js';
 import { checkSchema } from './models/schema-check.js';
+import { seedOnStart } from './models/seed/seed-on-start.js';
 
 const TAG = 'service';
 
@@ -30,10 +36,22 @@ export interface Service {
  * @param isLive read job files anew when they change
  */
 export async function startService(source: SourceTree, { isLive }: { isLive: boolean }): Promise<Service> {
+  refuseExposure();
   const stopping = new AbortController();
   const registry = openRegistry(source, isLive);
   const database = reachDatabase(source, stopping.signal);
-  const app = createApp({ registry, bodyLimit: envConfig().bodyLimit, whyNotReady: () => whyNotReady(stopping.signal, database) });
+  const { bodyLimit, auth, host, rateLimit, trustedProxies } = envConfig();
+  const eventLoop = watchEventLoopDelay();
+  const app = createApp({
+    registry,
+    bodyLimit,
+    whyNotReady: () => whyNotReady(stopping.signal, database),
+    authenticate: createAuthenticator(auth),
+    isLocal: isLoopback(host),
+    whyFull: () => whyFull(eventLoop.meanMs()),
+    rateLimit,
+    trustedProxies,
+  });
   const server = http.createServer(LIMITS, app);
   const url = await listen(server);
   const stopWatching = startWatchdog(watching());
@@ -47,10 +65,28 @@ export async function startService(source: SourceTree, { isLive }: { isLive: boo
       await stopActiveRuns(envConfig().shutdownGrace);
       await closeServer(server);
       await stopWatching();
+      eventLoop.stop();
       await Promise.all([database.ready, reaper]);
       await closeDatabase();
+      await closeDatadog();
     },
   };
+}
+
+/** @throws {EnvConfigError} when anybody could run jobs, and nobody said that this is meant */
+function refuseExposure(): void {
+  const { auth, host } = envConfig();
+  const fault = exposure(auth, host);
+  if (fault === undefined) return;
+  if (!auth.isOpenAllowed) throw new EnvConfigError(fault);
+  logger.warn(`ALLOW_UNAUTHENTICATED=yes: whoever reaches ${host} can run every job and read every run`, TAG);
+}
+
+function whyFull(eventLoopDelayMs: number): string | undefined {
+  const { maxActiveRuns, maxEventLoopDelay } = envConfig();
+  if (activeRuns().size >= maxActiveRuns) return `This process has ${maxActiveRuns} active runs, and takes no more (MAX_ACTIVE_RUNS). Send it again.`;
+  if (eventLoopDelayMs > maxEventLoopDelay) return 'This process is kept busy by what it runs, and takes no more for a moment (MAX_EVENT_LOOP_DELAY). Send it again.';
+  return undefined;
 }
 
 /** The lease of a run that blocks the event loop twice as long has passed long since, and another may have been started. */
@@ -95,9 +131,13 @@ function reachDatabase(source: SourceTree, signal: AbortSignal): Reaching {
 
 async function prepareDatabase(source: SourceTree, signal: AbortSignal): Promise<void> {
   const connection = await connectionSettings();
-  if (!envConfig().migrateOnStart) return checkSchema();
-  const names = await migrate({ ...migrationsOf(source, connection), signal });
-  if (names.length > 0) logger.log(`Migrated the database: ${names.join(', ')}`, TAG);
+  if (envConfig().migrateOnStart) {
+    const names = await migrate({ ...migrationsOf(source, connection), signal });
+    if (names.length > 0) logger.log(`Migrated the database: ${names.join(', ')}`, TAG);
+  } else {
+    await checkSchema();
+  }
+  await seedOnStart(connection, signal);
 }
 
 async function whyNotReady(stopping: AbortSignal, database: Reaching): Promise<string | undefined> {

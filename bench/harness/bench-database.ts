@@ -8,10 +8,13 @@ export interface BenchDatabase {
   close(): Promise<void>;
 }
 
-/** The embedded Postgres of a data folder, as the service itself would start it; shared with the servers that use the same folder. */
-export async function openDatabase(dataFolder: string): Promise<BenchDatabase> {
+/**
+ * The embedded Postgres of a data folder, as the service itself would start it; shared with the servers that use the same folder.
+ * @param settings name=value, each, for a server that does not run yet
+ */
+export async function openDatabase(dataFolder: string, settings: readonly string[] = []): Promise<BenchDatabase> {
   mkdirSync(dataFolder, { recursive: true });
-  const { connection, release } = await startEmbeddedPostgres({ dataFolder });
+  const { connection, release } = await startEmbeddedPostgres({ dataFolder, settings });
   const client = new pg.Client(connection);
   await client.connect();
   return {

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { createApp } from '@commons/backend/app.js';
 import { readEnvConfig } from '@commons/backend/lib/env-config.js';
-import { testRegistry } from './helpers/test-app.js';
+import { JOB_CATEGORIES } from '@commons/backend/lib/job-categories.js';
+import { testApp } from './helpers/test-app.js';
 
 const ROOT = path.resolve(__dirname, '../..');
 const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8');
@@ -15,7 +15,7 @@ describe('the documentation', () => {
   });
 
   it('describes every route of the route table, and no other', () => {
-    const app = createApp({ registry: testRegistry(), bodyLimit: 1, whyNotReady: async () => undefined });
+    const app = testApp();
     const layers = (app.router as unknown as { stack: { route?: { path: string; methods: Record<string, boolean> } }[] }).stack;
     const routes = layers.flatMap(({ route }) => (route ? Object.keys(route.methods).map((method) => `${method.toUpperCase()} ${route.path}`) : []));
     const documented = [...read('docs/http.md').matchAll(/`((?:GET|POST) \/[^`?]*)`/g)].map(([, route]) => route);
@@ -26,13 +26,31 @@ describe('the documentation', () => {
   it('lists in .env.example every variable that is read, and no other', () => {
     const asked = new Set<string>();
     readEnvConfig(new Proxy({}, { get: (_target, name) => void asked.add(String(name)) }));
-    asked.delete('K_REVISION'); // Cloud Run's own.
+    for (const name of ['K_REVISION', 'K_SERVICE']) asked.delete(name); // Cloud Run's own.
     const listed = [...read('.env.example').matchAll(/^# ([A-Z_]+)=/gm)].map(([, name]) => name);
     expect(new Set(listed)).toEqual(asked);
   });
 
-  it('gives the templates as they stand in the tests', () => {
-    const blocks = [...read('src/jobs/TEMPLATES.md').matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code]) => code);
-    expect(blocks).toEqual(['job-name', 'backfill-entity-name'].map((slug) => read(`src/__tests__/fixtures/jobs/${slug}.ts`)));
+  it('gives every template and recipe as it stands in its file, which is linted, type-checked and run', () => {
+    const fixtures = 'src/__tests__/fixtures';
+    const blocks = [...read('src/jobs/TEMPLATES.md').matchAll(/(?:<!-- (\S+) -->\n)?```ts\n([\s\S]*?)```/g)].map(([, file = 'no file is named', code]) => ({ file, code }));
+    // To mend: change the file and the document alike.
+    expect(blocks).toEqual(blocks.map(({ file }) => ({ file, code: read(file) })));
+    const files = ['templates', 'recipes'].flatMap((folder) => readdirSync(path.join(ROOT, fixtures, folder)).filter((file) => file.endsWith('.ts')).map((file) => `${fixtures}/${folder}/${file}`));
+    expect(files.length).toBeGreaterThan(12);
+    expect(new Set(blocks.map(({ file }) => file).filter((file) => !file.includes('__tests__/template-name')))).toEqual(
+      new Set([...files, ...['job-name', 'backfill-entity-name'].map((slug) => `${fixtures}/jobs/${slug}.ts`)]),
+    );
+  });
+
+  it('names every category, each with examples of it that there are', () => {
+    const rows = [...read('src/jobs/README.md').matchAll(/^\| `([a-z]+)-` \| (.*) \|.*$/gm)];
+    expect(rows.map(([, category]) => category)).toEqual(Object.keys(JOB_CATEGORIES));
+    const jobs = readdirSync(path.join(ROOT, 'src/jobs'));
+    for (const [row, category] of rows) {
+      const examples = [...row.matchAll(/\[([a-z-]+)\]\(/g)].map(([, slug = '']) => slug);
+      expect(examples.length).toBeGreaterThan(0);
+      expect(examples.filter((slug) => !slug.startsWith(`${category}-`) || !jobs.includes(`${slug}.ts`))).toEqual([]);
+    }
   });
 });

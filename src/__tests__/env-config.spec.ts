@@ -27,6 +27,16 @@ describe('readEnvConfig', () => {
     expect(read).toThrow(/BODY_LIMIT: '1 gb' is no size/);
   });
 
+  it('knows where outside systems are, and says what is wrong with an address', () => {
+    expect(readEnvConfig({})).toMatchObject({ objectStorage: 'file:./exports', bigqueryProject: undefined, datadogHost: undefined, datadogPort: 8125 });
+    expect(readEnvConfig({ GOOGLE_CLOUD_PROJECT: 'a' })).toMatchObject({ bigqueryProject: 'a' });
+    expect(readEnvConfig({ GOOGLE_CLOUD_PROJECT: 'a', BIGQUERY_PROJECT: 'b', OBJECT_STORAGE: 'gs://bucket/x' })).toMatchObject({ bigqueryProject: 'b', objectStorage: 'gs://bucket/x' });
+    const read = () => readEnvConfig({ OBJECT_STORAGE: 's3://x', BIGQUERY_ENDPOINT: 'localhost', DD_DOGSTATSD_PORT: '0' });
+    expect(read).toThrow(/OBJECT_STORAGE: 's3:\/\/x' is no object storage/);
+    expect(read).toThrow(/BIGQUERY_ENDPOINT: it is no address/);
+    expect(read).toThrow(/DD_DOGSTATSD_PORT: '0' is no whole number/);
+  });
+
   it('never repeats a database address, which holds a password', () => {
     const read = () => readEnvConfig({ DATABASE_URL: 'mysql://user:hunter2@host/db' });
     expect(read).toThrow(/DATABASE_URL: it is no Postgres address/);

@@ -177,6 +177,35 @@ describe('processInBatches walks along a key', () => {
       await expect(count(['k0', 'k1'], batchSize).work).resolves.toMatchObject({ processed: 4 });
     });
 
+    it('a null anywhere in a key of two columns, before it does anything', () =>
+      fc.assert(
+        fc.asyncProperty(fc.integer({ min: 1, max: 12 }), fc.nat(11), fc.constantFrom('k0', 'k1'), fc.integer({ min: 1, max: 5 }), async (rows, place, column, batchSize) => {
+          await fill(['int', 'text'], Array.from({ length: rows }, (_, n) => [String(n >> 1), String(n)]));
+          await knex('walked').where({ n: (place % rows) + 1 }).update({ [column]: null });
+          const { work, batch } = count(['k0', 'k1'], batchSize);
+          await expect(work).rejects.toThrow(/has a null in its key \(k0, k1\)/);
+          expect(batch).not.toHaveBeenCalled();
+        }),
+        { numRuns: 25 },
+      ));
+
+    it('two rows of the same composite key, wherever they are, having passed over none before them', () =>
+      fc.assert(
+        fc.asyncProperty(fc.integer({ min: 1, max: 14 }), fc.nat(13), fc.integer({ min: 1, max: 5 }), async (rows, place, batchSize) => {
+          await fill(['int', 'int'], Array.from({ length: rows }, (_, n) => [String(n % 3), String(n)]));
+          await knex.raw('drop index walked_k0_k1_idx');
+          const twice = await knex('walked').where({ n: (place % rows) + 1 }).first('k0', 'k1');
+          await knex('walked').insert(twice);
+          const before = await knex('walked').whereRaw('(k0, k1) < (?, ?)', [twice.k0, twice.k1]).orderBy(['k0', 'k1']).pluck('n');
+          const { work, batch } = count(['k0', 'k1'], batchSize);
+          await expect(work).rejects.toThrow(/Two rows have the same key \(k0, k1\)/);
+          const seen = batch.mock.calls.flatMap(([each]: [{ n: number }[]]) => each.map(({ n }) => n));
+          expect(seen).toEqual(before.slice(0, seen.length));
+          expect(before.length - seen.length).toBeLessThanOrEqual(batchSize);
+        }),
+        { numRuns: 25 },
+      ));
+
     it('a column that does not exist', async () => {
       await expect(count('none').work).rejects.toThrow(/column.*none.*does not exist/);
     });

@@ -182,6 +182,21 @@ describe('processInBatches in a run', () => {
     await expect(doneByCount()).resolves.toEqual({ 0: 50, 1: 50 });
   });
 
+  it('counts no row twice of a retry that is stopped amid a batch', async () => {
+    const run = testRun({ onlyKeys: ['1', '2', '3', '4', '5', '6'] });
+    const work = (stopAt: number) => () => processInBatches({ query: items(), batchSize: 4, each: ({ id }) => {
+      if (id === stopAt) run.stop();
+    } });
+    await expect(run.inside(work(5))).rejects.toThrow('told to stop');
+    await expect(testRun({ cursor: await kept(), onlyKeys: ['1', '2', '3', '4', '5', '6'] }).inside(work(0))).resolves.toMatchObject({ processed: 6 });
+  });
+
+  it('needs one connection for a transaction, so that as many runs as there are connections wait for none', async () => {
+    const work = (n: number) => () => processInBatches({ query: items(), key: ['id', 'done'], batchSize: 50, limit: 1 + n, transaction: true, each: () => 0 });
+    const results = await Promise.all(Array.from({ length: 30 }, (_, n) => testRun().inside(work(n))));
+    expect(results.map(({ processed }) => processed)).toEqual(results.map((_, n) => 1 + n));
+  });
+
   it('tells of no failure of a batch that is rolled back and done again', async () => {
     const run = testRun();
     const work = processInBatches.bind(undefined, { query: items(), batchSize: 10, transaction: true, each: (row: unknown) => {

@@ -139,6 +139,29 @@ describe('processInBatches', () => {
     expect(calls).toBe(3);
   });
 
+  it('counts those rows of a batch as failed that it gives to fail(), and keeps what it wrote', async () => {
+    const batch = jest.fn(async (rows: readonly { id: number }[], trx, { fail }) => {
+      for (const row of rows) if (row.id % 3 === 0) fail(row, 'a multiple of three');
+      await trx('item').whereIn('id', rows.map(({ id }) => id)).update({ done: 1 });
+    });
+    for (const transaction of [true, false]) {
+      await knex('item').update({ done: 0 });
+      batch.mockClear();
+      await expect(processInBatches<{ id: number }>({ query: items(), batchSize: 4, transaction, batch })).resolves.toMatchObject({ processed: 25, succeeded: 17, failed: 8 });
+      expect(batch).toHaveBeenCalledTimes(7);
+      expect(await knex('item').where({ done: 1 })).toHaveLength(25);
+    }
+    await expect(processInBatches<object>({ query: items(), stopOnError: true, batch: (_rows, _trx, { fail }) => fail({}, 'a row of another') })).rejects.toThrow(/a row of its batch/);
+  });
+
+  it.each([true, false])('ends at the first error with stopOnError, in a transaction: %p', async (transaction) => {
+    const each = jest.fn(({ id }: { id: number }) => {
+      if (id === 6) throw new Error('item 6');
+    });
+    await expect(processInBatches<{ id: number }>({ query: items(), batchSize: 4, transaction, stopOnError: true, each })).rejects.toThrow('item 6');
+    expect(each).toHaveBeenCalledTimes(6);
+  });
+
   it('commits each batch by itself, and leaves no part of one that could not be committed', async () => {
     await knex.raw(`create table if not exists parent (id int primary key);
       alter table item add column parent int references parent deferrable initially deferred`);

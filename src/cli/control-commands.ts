@@ -2,10 +2,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { restartRun } from '../lib/restart-run.js';
 import { isRunId } from '../lib/run-id.js';
 import type { SourceTree } from '../lib/source-tree.js';
+import { recordAuditEvent } from '../models/audit-event.js';
 import { BatchJobRun } from '../models/batch-job-run.js';
+import { cliOrigin } from './cli-origin.js';
 import { CliError } from './cli-error.js';
 import { withDatabase } from './open-database.js';
 import { openJobs } from './open-jobs.js';
+import { readRunBody } from './run-body.js';
 import { reportRun } from './report-run.js';
 import { note } from './result-stream.js';
 import { userName } from './user-name.js';
@@ -17,10 +20,12 @@ const LONGEST_WAIT = 15_000;
 export async function cancelCommand(source: SourceTree, id: string): Promise<void> {
   checkId(id);
   await withDatabase(source, async () => {
-    const isAsked = await BatchJobRun.cancel(id, userName());
     let run = await BatchJobRun.find(id);
     if (!run) throw new CliError(`there is no run ${id}; old ones are pruned. See: runs`);
-    if (!isAsked) throw new CliError(`the run has ended: it is ${run.status}`);
+    await recordAuditEvent({ ...cliOrigin(), action: 'cancel', outcome: 'allowed', runId: id, jobName: run.jobName });
+    const isAsked = await BatchJobRun.cancel(id, userName());
+    run = await BatchJobRun.find(id);
+    if (!isAsked) throw new CliError(`the run has ended: it is ${run?.status}`);
     for (const until = performance.now() + LONGEST_WAIT; run?.status === 'running' && performance.now() < until; ) {
       await delay(100);
       run = await BatchJobRun.find(id);
@@ -30,11 +35,18 @@ export async function cancelCommand(source: SourceTree, id: string): Promise<voi
   });
 }
 
+export interface RestartOptions {
+  readonly onlyFailed?: boolean | undefined;
+  /** For a run whose own body was not kept whole: as `run --body` takes it. */
+  readonly bodyText?: string | undefined;
+}
+
 /** Starts a run again that ended badly: from its cursor (resume), or anew (retry), here and with its own body. */
-export async function restartCommand(source: SourceTree, id: string, mode: 'resume' | 'retry', onlyFailed = false): Promise<void> {
+export async function restartCommand(source: SourceTree, id: string, mode: 'resume' | 'retry', { onlyFailed = false, bodyText }: RestartOptions = {}): Promise<void> {
   checkId(id);
+  const body = bodyText === undefined ? undefined : await readRunBody({ body: bodyText, fields: {} });
   const jobs = openJobs(source);
-  await withDatabase(source, () => reportRun(() => restartRun(jobs, id, { mode, onlyFailed, requestedBy: userName() })));
+  await withDatabase(source, () => reportRun(() => restartRun(jobs, id, { mode, onlyFailed, requestedBy: userName(), origin: cliOrigin(), body })));
 }
 
 function checkId(id: string): void {

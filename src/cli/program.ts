@@ -1,11 +1,15 @@
 import { Command } from 'commander';
+import { categoryList } from '../lib/job-categories.js';
 import type { SourceTree } from '../lib/source-tree.js';
+import { addAuditOptions, type AuditOptions } from './audit-options.js';
 import { note, writeResult } from './result-stream.js';
 import { addRunFilterOptions, type RunFilterOptions } from './run-filter-options.js';
 
 interface Json {
   readonly json?: boolean;
 }
+
+const BODY_ALONG = 'for a run whose body held personal data and was not kept: JSON, @file.json or -';
 
 /**
  * The commands, readable as the command line. Only what parses it is imported here; each command imports the rest when it
@@ -63,14 +67,42 @@ export function createProgram(source: SourceTree, prepare: () => Promise<void>):
   program.command('resume')
     .description('go on with a run that ended badly, from where it got to')
     .argument('<id>', "the run's id")
-    .action(async (id: string) => (await import('./control-commands.js')).restartCommand(source, id, 'resume'));
+    .option('--body <json>', BODY_ALONG)
+    .action(async (id: string, { body }: { body?: string }) =>
+      (await import('./control-commands.js')).restartCommand(source, id, 'resume', { bodyText: body }));
 
   program.command('retry')
     .description('start a run that ended badly once more, with the same body')
     .argument('<id>', "the run's id")
     .option('--only-failed', 'just the items that failed')
-    .action(async (id: string, { onlyFailed }: { onlyFailed?: boolean }) =>
-      (await import('./control-commands.js')).restartCommand(source, id, 'retry', onlyFailed));
+    .option('--body <json>', BODY_ALONG)
+    .action(async (id: string, { onlyFailed, body }: { onlyFailed?: boolean; body?: string }) =>
+      (await import('./control-commands.js')).restartCommand(source, id, 'retry', { onlyFailed, bodyText: body }));
+
+  addAuditOptions(program.command('audit'))
+    .description('who did what, and who was refused; newest first')
+    .action(async (options: AuditOptions) => (await import('./audit-command.js')).auditCommand(source, options));
+
+  program.command('create')
+    .description('write a job and its spec from its category\'s template: create backfill patient-phones')
+    .argument('[name...]', 'the category and the name, or both in one: backfill-patient-phones. Without it, it asks')
+    .option('--table <table>', 'the table that it works on')
+    .option('--column <column>', 'the column')
+    .option('--force-name', 'take a name that begins with no category, and the plain template')
+    .addHelpText('after', `\nThe categories:\n${categoryList()}`)
+    .action(async (name: string[], options: { table?: string; column?: string; forceName?: boolean }) =>
+      (await import('./create-command.js')).createCommand(source, name, options));
+
+  program.command('check')
+    .description('hold the job files of a folder against the conventions, and say how to mend them')
+    .argument('[folder]', "default: the server's own jobs")
+    .option('--json', 'as JSON')
+    .action(async (folder: string | undefined, options: Json) => (await import('./check-command.js')).checkCommand(source, folder, options));
+
+  program.command('seed')
+    .description('fill an empty database with synthetic patients')
+    .option('--patients <n>', 'how many (default: 5000)')
+    .action(async (options: { patients?: string }) => (await import('./seed-command.js')).seedCommand(source, options));
 
   program.command('migrate')
     .description('bring the database to the newest migration')

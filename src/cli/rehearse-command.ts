@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline/promises';
 import { rehearse, type RehearsalReport, type RehearsalStep } from '../lib/rehearse.js';
 import type { SourceTree } from '../lib/source-tree.js';
+import { cliOrigin } from './cli-origin.js';
 import { CliError } from './cli-error.js';
 import { flagsOf } from './job-flags.js';
 import { withDatabase } from './open-database.js';
@@ -24,7 +25,7 @@ export async function rehearseCommand(source: SourceTree, slug: string, args: re
   if (!isAgreed && !process.stdin.isTTY) throw new CliError('there is nobody to ask whether the real run may follow: give --yes, or run it in a terminal');
   const body = await readRunBody(asked);
   await withDatabase(source, async () => {
-    const call = { trigger: 'cli', body, requestedBy: userName() } as const;
+    const call = { trigger: 'cli', body, requestedBy: userName(), audit: { action: 'rehearse', ...cliOrigin() } } as const;
     const report = await rehearse(job, call, async (dryRun) => isAgreed || askForRealRun(dryRun));
     writeResult(rehearsalTable(report));
     process.exitCode = report.verdict === 'failed' || report.verdict === 'stopped' ? 1 : 0;

@@ -2,6 +2,7 @@ import type { LoadedJob } from '../lib/job-module.js';
 import type { Job } from '../lib/job-registry.js';
 import { runJob } from '../lib/run-job.js';
 import type { SourceTree } from '../lib/source-tree.js';
+import { cliOrigin } from './cli-origin.js';
 import { CliError } from './cli-error.js';
 import { flagsOf, type JobFlag } from './job-flags.js';
 import { jobHelp } from './job-help.js';
@@ -27,7 +28,7 @@ export async function runCommand(source: SourceTree, slug: string, args: readonl
   const asked = readRunArguments(args, flags);
   if (asked.isHelp) return writeResult(jobHelp(slug, known.job.config, flags));
   const body = await readRunBody(asked);
-  await withDatabase(source, () => reportRun(() => runJob(job, { trigger: 'cli', body, requestedBy: userName() })));
+  await withDatabase(source, () => reportRun(() => runJob(job, { trigger: 'cli', body, requestedBy: userName(), audit: { action: 'run', ...cliOrigin() } })));
 }
 
 async function load(job: Job): Promise<{ job: LoadedJob } | { fault: string }> {
@@ -50,5 +51,5 @@ function tryFlags({ RequestBody }: LoadedJob): readonly JobFlag[] | undefined {
 /** A job that cannot be loaded is a failed run too, whatever its arguments; its flags are not known. */
 async function runBroken(source: SourceTree, job: Job, fault: string, args: readonly string[]): Promise<void> {
   if (args.includes('--help')) throw new CliError(fault);
-  await withDatabase(source, () => reportRun(() => runJob(job, { trigger: 'cli', body: {}, requestedBy: userName() })));
+  await withDatabase(source, () => reportRun(() => runJob(job, { trigger: 'cli', body: {}, requestedBy: userName(), audit: { action: 'run', ...cliOrigin() } })));
 }

@@ -1,4 +1,5 @@
 import type { ErrorRequestHandler, Request, RequestHandler } from 'express';
+import { Unauthenticated } from '../lib/auth/auth-error.js';
 import logger from '../lib/logging.js';
 import { isUnreachable } from '../lib/postgres-fault.js';
 import { blank, type Problem, problemOf, retryAfterSeconds } from '../lib/problem.js';
@@ -12,6 +13,7 @@ export const errorHandler: ErrorRequestHandler = (error, req, res, next) => {
   const problem = outsideProblem(error, req);
   if (problem.status >= 500) logger.error(error, { tag: TAG, method: req.method, path: req.path });
   if (res.headersSent) return next(error);
+  if (error instanceof Unauthenticated) res.set('WWW-Authenticate', error.challenge);
   if (problem.status === 503) res.set('Retry-After', String(retryAfterSeconds(error)));
   sendProblem(res, problem);
 };

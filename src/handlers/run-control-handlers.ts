@@ -1,12 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { RequestHandler } from 'express';
+import type { Request, RequestHandler } from 'express';
 import type { JobRegistry } from '../lib/job-registry.js';
 import { restartRun } from '../lib/restart-run.js';
 import { ServiceError } from '../lib/service-error.js';
+import { recordAuditEvent } from '../models/audit-event.js';
 import { BatchJobRun } from '../models/batch-job-run.js';
 import { runJson } from '../models/run-json.js';
+import { callerOf, originOf } from './authenticate-handler.js';
 import { runOf } from './run-handlers.js';
-import { sendRun } from './send-run.js';
+import { nameRun, sendRun } from './send-run.js';
 import { traceOf } from './trace-of.js';
 
 const LONGEST_WAIT_MS = 3_000;
@@ -17,14 +19,16 @@ const PAUSE_MS = 100;
  * takes longer than a moment, 409 when it had ended before.
  */
 export const cancelRunHandler: RequestHandler = async (req, res) => {
-  const { id, status } = await runOf(req);
-  if (!(await BatchJobRun.cancel(id, undefined))) throw new ServiceError(409, `The run has ended: it is ${status}.`);
+  const { id, status, jobName } = await runOf(req);
+  await recordAuditEvent({ ...originOf(req), action: 'cancel', outcome: 'allowed', runId: id, jobName });
+  nameRun(res, id);
+  if (!(await BatchJobRun.cancel(id, callerOf(req).email))) throw new ServiceError(409, `The run has ended: it is ${status}.`);
   let run = await BatchJobRun.find(id);
   for (const until = performance.now() + LONGEST_WAIT_MS; run?.status === 'running' && performance.now() < until; ) {
     await delay(PAUSE_MS);
     run = await BatchJobRun.find(id);
   }
-  res.status(run?.status === 'running' ? 202 : 200).location(`/runs/${id}`).json(run && runJson(run));
+  res.status(run?.status === 'running' ? 202 : 200).json(run && runJson(run));
 };
 
 /** POST /runs/:id/resume: goes on from the run's cursor, and answers as the job's own address does. */
@@ -32,7 +36,8 @@ export const resumeRunHandler =
   (registry: JobRegistry): RequestHandler =>
   async (req, res) => {
     const { id } = await runOf(req);
-    sendRun(res, await restartRun(registry, id, { mode: 'resume', trace: traceOf(req) }));
+    nameRun(res, id);
+    sendRun(res, await restartRun(registry, id, { mode: 'resume', ...askedBy(req) }));
   };
 
 /** POST /runs/:id/retry: begins anew with the same body; with `?only=failed` the job gets just the keys that failed. */
@@ -40,9 +45,19 @@ export const retryRunHandler =
   (registry: JobRegistry): RequestHandler =>
   async (req, res) => {
     const { id } = await runOf(req);
+    nameRun(res, id);
     const { only } = req.query;
     if (only !== undefined && only !== 'failed') {
       throw new ServiceError(400, 'The query does not fit.', { errors: [{ path: 'only', message: 'takes failed, or is left out' }] });
     }
-    sendRun(res, await restartRun(registry, id, { mode: 'retry', onlyFailed: only === 'failed', trace: traceOf(req) }));
+    sendRun(res, await restartRun(registry, id, { mode: 'retry', onlyFailed: only === 'failed', ...askedBy(req) }));
   };
+
+/** Who asks, and the body that came along: none, as a rule, since the run has its own. */
+const askedBy = (req: Request) => ({
+  requestedBy: callerOf(req).email,
+  caller: callerOf(req),
+  origin: originOf(req),
+  trace: traceOf(req),
+  body: Object.keys(req.body as object).length > 0 ? (req.body as unknown) : undefined,
+});

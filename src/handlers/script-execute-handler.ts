@@ -2,6 +2,7 @@ import type { Request, RequestHandler } from 'express';
 import type { Job, JobRegistry } from '../lib/job-registry.js';
 import { runJob } from '../lib/run-job.js';
 import { ServiceError } from '../lib/service-error.js';
+import { callerOf, originOf } from './authenticate-handler.js';
 import { schedulerCall } from './scheduler-call.js';
 import { sendRun } from './send-run.js';
 import { sendRunElsewhere } from './send-run-elsewhere.js';
@@ -31,6 +32,9 @@ export const scriptExecuteHandler =
     const run = await runJob(job, {
       trigger: 'http',
       body: req.body,
+      requestedBy: callerOf(req).email,
+      caller: callerOf(req),
+      audit: { action: 'run', ...originOf(req) },
       request: req,
       trace: traceOf(req),
       ...schedulerCall(req, job.slug),

@@ -6,6 +6,9 @@ import type { FinishedRun } from '../models/run-lifecycle.js';
 
 const TAG = 'http';
 
+/** Whatever is answered, a refusal too, says which run it is about. */
+export const nameRun = (res: Response, runId: string): void => void res.set({ Location: `/runs/${runId}`, 'Job-Run-Id': runId });
+
 /** Answers with what a run came to. */
 export function sendRun(res: Response, run: FinishedRun): void {
   const { outcome, recorded } = run;

@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { decompress } from '@commons/backend/lib/decompress.js';
-import { chunkAsyncIterable } from '@commons/backend/lib/chunk-async-iterable.js';
 import knex from '@commons/backend/lib/knex.js';
 import logger from '@commons/backend/lib/logging.js';
 import { isSource, nameOfSource, openSource } from '@commons/backend/lib/open-source.js';
+import { processInBatches } from '@commons/backend/lib/process-in-batches.js';
 import { tryCurrentRun } from '@commons/backend/lib/run-scope.js';
 import { splitLines } from '@commons/backend/lib/split-lines.js';
 import type { JobConfig, ScriptHandler } from '@commons/backend/jobs/helpers.js';
@@ -44,11 +44,14 @@ interface ZipCode {
   readonly longitude: number;
 }
 
-/** Lines. processed = succeeded + failed, and succeeded = inserted + updated + unchanged + duplicates. */
+/** A line of the source, and its number, from 1 on, which names it where it fails: what is in it may be anything. */
+interface SourceLine {
+  readonly line: number;
+  readonly text: string;
+}
+
+/** Lines. succeeded = inserted + updated + unchanged + duplicates. */
 interface Counts {
-  processed: number;
-  succeeded: number;
-  failed: number;
   inserted: number;
   updated: number;
   unchanged: number;
@@ -63,56 +66,60 @@ export const cacheZipCodes = async (body: unknown) => {
     throw new StatusError(400, 'Invalid request body');
   }
   const { source, batchSize, isDryRun } = bodyResult.data;
-  const signal = tryCurrentRun()?.signal;
-  const counts: Counts = { processed: 0, succeeded: 0, failed: 0, inserted: 0, updated: 0, unchanged: 0, duplicates: 0 };
-  const summary = () => ({ isDryRun, source: nameOfSource(source), ...counts });
+  const counts: Counts = { inserted: 0, updated: 0, unchanged: 0, duplicates: 0 };
+  const isFirst = firstOfEachCode();
 
   logger.log(`Loading postal codes from ${nameOfSource(source)}`, TAG, { batchSize, isDryRun });
-  const lines = splitLines(decompress(openSource(source, signal)), MOST_LINE_CHARS);
-  for await (const batch of chunkAsyncIterable(readZipCodes(lines, counts), batchSize)) {
-    signal?.throwIfAborted();
-    const { fresh, changed } = await compare(batch);
-    if (!isDryRun) await write([...fresh, ...changed]);
-    counts.inserted += fresh.length;
-    counts.updated += changed.length;
-    counts.unchanged += batch.length - fresh.length - changed.length;
-    counts.succeeded += batch.length;
-    logger.log(`Processed ${counts.processed} lines`, TAG, { isDryRun });
-  }
+  const processed = await processInBatches({
+    query: readLines(source),
+    key: 'line',
+    batchSize,
+    isDryRun,
+    // What the database does not take is no fault of the lines.
+    stopOnError: true,
+    batch: async (lines, _trx, context) => {
+      const zipCodes: ZipCode[] = [];
+      for (const each of lines) {
+        const zipCode = parseLine(each.text);
+        if (typeof zipCode === 'string') context.fail(each, `no postal code: ${zipCode}`);
+        else if (isFirst(zipCode)) zipCodes.push(zipCode);
+        else counts.duplicates++;
+      }
+      const { fresh, changed } = await compare(zipCodes);
+      if (!context.isDryRun) await write([...fresh, ...changed]);
+      counts.inserted += fresh.length;
+      counts.updated += changed.length;
+      counts.unchanged += zipCodes.length - fresh.length - changed.length;
+      logger.log(`Processed the lines up to ${lines.at(-1)!.line}`, TAG, { isDryRun: context.isDryRun });
+    },
+  });
+  const summary = { source: nameOfSource(source), ...processed, ...counts };
   // A page that says "moved" or an empty file must not pass for a load.
-  if (counts.succeeded === 0) throw new StatusError(422, { message: 'The source holds no US postal code', ...summary() });
-  logger.log('Job complete', TAG, summary());
-  return summary();
+  if (processed.succeeded === 0) throw new StatusError(422, { message: 'The source holds no US postal code', ...summary });
+  logger.log('Job complete', TAG, summary);
+  return summary;
 };
 
 const MOST_LINE_CHARS = 2_000;
-const MOST_LOGGED_LINES = 20;
+
+async function* readLines(source: string): AsyncGenerator<SourceLine> {
+  let line = 0;
+  for await (const text of splitLines(decompress(openSource(source, tryCurrentRun()?.signal)), MOST_LINE_CHARS)) yield { line: ++line, text };
+}
 
 /**
- * The postal codes of `lines`, each one once; those that are none are counted and logged, by their numbers alone.
- *
  * Of two lines with the same code the first wins. In GeoNames' file those of the states come first and the military ones
  * (APO, FPO), which know neither state nor county, last: 96860 is Pearl Harbor in Honolulu, Hawaii, and once more
  * "FPO AA". Which of them wins must not depend on where a batch ends, or every load would write both again; so all codes
  * that were seen are remembered, in one byte for each that there can be.
  */
-async function* readZipCodes(lines: AsyncIterable<string>, counts: Counts): AsyncGenerator<ZipCode> {
+function firstOfEachCode(): (zipCode: ZipCode) => boolean {
   const seen = new Uint8Array(100_000);
-  for await (const line of lines) {
-    counts.processed++;
-    const zipCode = parseLine(line);
-    if (typeof zipCode === 'string') {
-      counts.failed++;
-      if (counts.failed <= MOST_LOGGED_LINES) logger.warn(`Line ${counts.processed} is no postal code: ${zipCode}`, TAG);
-      if (counts.failed === MOST_LOGGED_LINES) logger.warn('More such lines are only counted', TAG);
-    } else if (seen[Number(zipCode.code)]) {
-      counts.duplicates++;
-      counts.succeeded++;
-    } else {
-      seen[Number(zipCode.code)] = 1;
-      yield zipCode;
-    }
-  }
+  return ({ code }) => {
+    const wasSeen = seen[Number(code)] === 1;
+    seen[Number(code)] = 1;
+    return !wasSeen;
+  };
 }
 
 /**

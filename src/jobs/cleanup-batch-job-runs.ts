@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import logger from '@commons/backend/lib/logging.js';
+import { processInBatches } from '@commons/backend/lib/process-in-batches.js';
 import { tryCurrentRun } from '@commons/backend/lib/run-scope.js';
 import { RunRetention, type RetentionRule } from '@commons/backend/models/run-retention.js';
 import type { JobConfig, ScriptHandler } from '@commons/backend/jobs/helpers.js';
@@ -26,29 +27,36 @@ export const cleanupBatchJobRuns = async (body: unknown) => {
     logger.error(bodyResult.error, { tag: TAG });
     throw new StatusError(400, 'Invalid request body');
   }
-  const { olderThanDays, keepPerJob, batchSize, limit = Infinity, isDryRun } = bodyResult.data;
-  const run = tryCurrentRun();
-  const rule: RetentionRule = { since: await RunRetention.daysAgo(olderThanDays), keepPerJob, exceptRunId: run?.id };
-  /** Runs, but for the log lines. A failed one was held by another transaction, or started again; the next cleanup meets it. */
-  const counts = { processed: 0, succeeded: 0, failed: 0, deletedRuns: 0, deletedLogLines: 0 };
-  logger.log(`Deleting runs that finished before ${rule.since.toISOString()}`, TAG, { keepPerJob, batchSize, limit: bodyResult.data.limit, isDryRun });
+  const { olderThanDays, keepPerJob, batchSize, limit, isDryRun } = bodyResult.data;
+  const rule: RetentionRule = { since: await RunRetention.daysAgo(olderThanDays), keepPerJob, exceptRunId: tryCurrentRun()?.id };
+  const deleted = { deletedRuns: 0, deletedLogLines: 0 };
+  logger.log(`Deleting runs that finished before ${rule.since.toISOString()}`, TAG, { keepPerJob, batchSize, limit, isDryRun });
 
-  for await (const { jobName, ids } of RunRetention.findOldRuns(rule, batchSize)) {
-    run?.signal.throwIfAborted();
-    const old = { jobName, ids: ids.slice(0, limit - counts.processed) };
-    const { runs, logLines } = await (isDryRun ? RunRetention.countOldRuns(old) : RunRetention.deleteOldRuns(old, rule));
-    counts.processed += old.ids.length;
-    counts.succeeded += runs;
-    counts.failed += old.ids.length - runs;
-    counts.deletedRuns += runs;
-    counts.deletedLogLines += logLines;
-    logger.log(`Processed ${counts.processed} runs`, TAG, { isDryRun, jobName });
-    if (counts.processed >= limit) break;
-  }
-  const result = { isDryRun, olderThanDays, keepPerJob, batchSize, ...counts };
+  const counts = await processInBatches({
+    // Not repeatable: what was deleted is not found again, and so a resumed run goes on where it was.
+    query: () => findOldRuns(rule, batchSize),
+    key: 'id',
+    batchSize,
+    limit,
+    isDryRun,
+    stopOnError: true,
+    batch: async (runs, _trx, { isDryRun: isDry, fail }) => {
+      const ids = runs.map(({ id }) => id);
+      const { logLines, kept } = await (isDry ? RunRetention.countOldRuns(ids) : RunRetention.deleteOldRuns(ids, rule));
+      for (const run of runs) if (kept.has(run.id)) fail(run, 'held by another transaction, or started again; the next cleanup meets it');
+      deleted.deletedRuns += runs.length - kept.size;
+      deleted.deletedLogLines += logLines;
+      logger.log(`Processed ${runs.length} more runs`, TAG, { isDryRun: isDry });
+    },
+  });
+  const result = { olderThanDays, keepPerJob, batchSize, ...counts, ...deleted };
   logger.log('Job complete', TAG, result);
   return result;
 };
+
+async function* findOldRuns(rule: RetentionRule, batchSize: number): AsyncGenerator<{ readonly id: string }> {
+  for await (const { ids } of RunRetention.findOldRuns(rule, batchSize)) for (const id of ids) yield { id };
+}
 
 const main: ScriptHandler = async (req) => cleanupBatchJobRuns(req.body);
 export default main;

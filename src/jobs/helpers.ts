@@ -46,4 +46,11 @@ export interface JobConfig {
    * has it, and an IANA time zone (default: 'Etc/UTC').
    */
   schedule?: { cron: string; timeZone?: string };
+  /** Only these of AUTH_CALLERS may run it over HTTP: e-mails, and domains as '@example.com'. Needs AUTH=google. */
+  callers?: readonly string[];
+  /**
+   * 'exact': what the job's transactions write is counted by Postgres's own counters, which see triggers, functions, cascades, MERGE and
+   * the two halves of an upsert, for about half a millisecond a transaction. Default: by the answers to its statements (docs/the-runs-database.md).
+   */
+  countWrites?: 'exact';
 }

@@ -2,6 +2,7 @@ import type { Knex } from 'knex';
 import type { JSONData } from '../jobs/helpers.js';
 import type { RunFailureBuffer } from './run-failure-buffer.js';
 import { RunDatabase } from './run-knex/run-database.js';
+import type { Scrubber } from './personal-data/scrubber.js';
 import type { RunLogBuffer } from './run-log-buffer.js';
 import type { CurrentRun, FailedItem, LogLine, RunProgress, RunScope } from './run-scope.js';
 
@@ -24,10 +25,13 @@ export interface ActiveRunStart {
   readonly trace: string | undefined;
   readonly cursor: JSONData | undefined;
   readonly onlyKeys: readonly JSONData[] | undefined;
+  readonly countWrites: 'exact' | undefined;
+  /** Keeps the personal data of its body out of what it leaves behind. */
+  readonly scrubber: Scrubber | undefined;
 }
 
 /** Written by the service itself, on the job's connections. */
-const UNCOUNTED = ['batch_job_run_cursor'];
+const UNCOUNTED = ['batch_job_run_cursor', 'batch_job_run_failure'];
 
 /** ms that a cancelled job gets to end by itself, roll back and say its last words. */
 const CANCEL_GRACE_MS = 5_000;
@@ -45,6 +49,8 @@ export class ActiveRun implements CurrentRun, RunScope {
   readonly trace: string | undefined;
   readonly cursor: JSONData | undefined;
   readonly onlyKeys: readonly JSONData[] | undefined;
+  readonly countWrites: 'exact' | undefined;
+  readonly scrubber: Scrubber | undefined;
   /** performance.now() until which the database takes this process for alive. */
   leaseUntil = 0;
   /** It was given up on: how its work settles later changes nothing. */
@@ -75,6 +81,8 @@ export class ActiveRun implements CurrentRun, RunScope {
     this.trace = start.trace;
     this.cursor = start.cursor;
     this.onlyKeys = start.onlyKeys;
+    this.countWrites = start.countWrites;
+    this.scrubber = start.scrubber;
     this.#records = records;
   }
 
@@ -122,7 +130,7 @@ export class ActiveRun implements CurrentRun, RunScope {
   /** How far it is and what it has written, as JSON texts, as far as that changed since it was last asked for. */
   news(): { progress?: string | undefined; writes?: string | undefined } | undefined {
     if (!this.#progress && !this.openedDatabase) return undefined;
-    const progress = this.#progress && JSON.stringify(this.#progress);
+    const progress = this.scrubbed(this.#progress && JSON.stringify(this.#progress));
     const writes = this.openedDatabase && JSON.stringify(this.openedDatabase.writes);
     const news = {
       progress: progress === this.#toldProgress ? undefined : progress,
@@ -133,13 +141,21 @@ export class ActiveRun implements CurrentRun, RunScope {
     return news.progress === undefined && news.writes === undefined ? undefined : news;
   }
 
-  checkpoint(cursor: JSONData, trx?: Knex.Transaction): Promise<void> {
-    return this.#records.saveCursor(this, cursor, trx);
+  /** JSON text without the personal data of the run's body. */
+  scrubbed(json: string | undefined): string | undefined {
+    return json === undefined || !this.scrubber ? json : this.scrubber.json(json);
   }
 
-  failure(item: FailedItem): void {
+  async checkpoint(cursor: JSONData, trx?: Knex.Transaction): Promise<void> {
+    // Before the cursor, which passes over them: after a kill it must not be all that is known of them.
+    await this.failures?.flush();
+    if (trx) await this.failures?.flushIn(trx);
+    await this.#records.saveCursor(this, cursor, trx);
+  }
+
+  failure(item: FailedItem, trx?: Knex.Transaction): void {
     this.failures ??= this.#records.openFailures(this);
-    this.failures.add(item);
+    this.failures.add(item, trx, this.scrubber);
   }
 
   /** Why it was told to stop; undefined while it was not. */

@@ -1,4 +1,7 @@
+import { readAuthConfig } from './auth/auth-config.js';
 import { parseDuration } from './duration.js';
+import { parseBodyKeys } from './personal-data/sealed-body.js';
+import { parseRateLimit } from './rate-limit.js';
 
 /** A bad environment. Its message names every variable that is wrong, and says what is allowed. */
 export class EnvConfigError extends Error {
@@ -44,6 +47,32 @@ const postgresUrl: Read<string> = (value) => {
   return value;
 };
 
+/** gs://bucket/prefix or file:folder, as apis/object-storage opens them. */
+const objectStorage: Read<string> = (value) => {
+  if (!/^(gs:\/\/[a-z\d][a-z\d._-]+[a-z\d](\/.*)?|file:(?!\/\/).+)$/.test(value)) {
+    throw new RangeError(`'${value}' is no object storage: write gs://bucket/prefix or file:folder`);
+  }
+  return value;
+};
+
+const httpUrl: Read<string> = (value) => {
+  if (!/^https?:\/\//.test(value) || !URL.canParse(value)) throw new RangeError('it is no address: write http://host:port or https://host');
+  return value;
+};
+
+/** The value is never repeated in the message: it may hold a password. */
+const clinicianDirectory: Read<string> = (value) => {
+  const isHttp = URL.canParse(value) && /^https?:$/.test(new URL(value).protocol);
+  if (!isHttp && !/^file:(?!\/\/).+$/.test(value)) throw new RangeError('it is no directory: write https://host/path or file:path');
+  return value;
+};
+
+/** The value is never repeated in the message. */
+const redactionKey: Read<string> = (value) => {
+  if (value.length < 32) throw new RangeError('it is too short: make one by openssl rand -base64 32');
+  return value;
+};
+
 const yesNo: Read<boolean> = (value) => oneOf(['yes', 'no'])(value) === 'yes';
 
 /**
@@ -74,6 +103,8 @@ export function readEnvConfig(env: Environment) {
     /** ms a job's query, or a new run, waits for a connection before it fails. */
     databaseAcquireTimeout: or('DATABASE_ACQUIRE_TIMEOUT', parseDuration, 5_000),
     migrateOnStart: or('MIGRATE_ON_START', yesNo, true),
+    /** Whether an empty database gets synthetic people: by default the embedded one alone, and only for the jobs that come with it. */
+    seedOnStart: or('SEED_ON_START', yesNo, !env.DATABASE_URL?.trim() && !env.JOBS_FOLDER?.trim() && (env.DEPLOYMENT?.trim() || 'local') === 'local'),
     dataFolder: or('DATA_FOLDER', text, '.data'),
     jobsFolder: optional('JOBS_FOLDER', text),
     bodyLimit: or('BODY_LIMIT', bytes, 1_048_576),
@@ -90,6 +121,33 @@ export function readEnvConfig(env: Environment) {
     logLevel: or('LOG_LEVEL', oneOf(LOG_LEVELS), 'info'),
     /** The Google Cloud project, so that a log line can name its trace in full. */
     googleCloudProject: optional('GOOGLE_CLOUD_PROJECT', text),
+    /** Where exports are published; a file: folder counts from the package's root. */
+    objectStorage: or('OBJECT_STORAGE', objectStorage, 'file:./exports'),
+    /** The project that pays for queries; that of Google Cloud otherwise. */
+    bigqueryProject: optional('BIGQUERY_PROJECT', text) ?? optional('GOOGLE_CLOUD_PROJECT', text),
+    /** An emulator, or a stand-in in tests, in place of Google's. */
+    bigqueryEndpoint: optional('BIGQUERY_ENDPOINT', httpUrl),
+    /** The agent that takes events and metrics; undefined sends none. Datadog's own names for both. */
+    datadogHost: optional('DD_AGENT_HOST', text),
+    datadogPort: or('DD_DOGSTATSD_PORT', integer(1, 65_535), 8125),
+    /** The API that sync-clinician-mappings keeps in step with; a file: path counts from the package's root, and is only read. */
+    clinicianDirectoryUrl: or('CLINICIAN_DIRECTORY_URL', clinicianDirectory, 'file:data/clinician-directory.json'),
+    clinicianDirectoryToken: optional('CLINICIAN_DIRECTORY_TOKEN', text),
+    /** Runs that this process has at once; beyond it, callers get 503. */
+    maxActiveRuns: or('MAX_ACTIVE_RUNS', integer(1, 100_000), 1_000),
+    /** ms by which timers may be late, on average over a second, before callers get 503. */
+    maxEventLoopDelay: or('MAX_EVENT_LOOP_DELAY', parseDuration, 1_000),
+    rateLimit: optional('RATE_LIMIT', parseRateLimit),
+    /** Proxies in front, each of which has added the address of whoever called it to X-Forwarded-For. */
+    trustedProxies: or('TRUSTED_PROXIES', integer(0, 10), 0),
+    /** Of the hashes that stand in place of personal data; without it they leave no trace. */
+    redactionKey: optional('REDACTION_KEY', redactionKey),
+    /** What encrypts bodies with personal data while their runs may be started again; without it they are not kept. */
+    bodyKeys: optional('BODY_KEYS', parseBodyKeys),
+    /** ms after a run's end for which such a body is kept. */
+    bodyRetention: or('BODY_RETENTION', parseDuration, 604_800_000),
+    /** Who may call. */
+    auth: readAuthConfig(optional, (fault) => void faults.push(fault)),
     /** What runs: Cloud Run's revision, or whatever the deployment calls it. */
     version: optional('VERSION', text) ?? optional('K_REVISION', text),
   });

@@ -1,9 +1,10 @@
 import { Cron } from 'croner';
 import type { JobConfig } from '../jobs/helpers.js';
+import { parseCallerList } from './auth/callers.js';
 import { parseDuration } from './duration.js';
 
 /** The words that a setting of JobConfig may be. */
-const WORDS: { readonly [name in keyof JobConfig]?: readonly string[] } = { overlap: ['allow', 'skip'] };
+const WORDS: { readonly [name in keyof JobConfig]?: readonly string[] } = { overlap: ['allow', 'skip'], countWrites: ['exact'] };
 
 /**
  * Checks what a job file says of itself.
@@ -12,13 +13,20 @@ const WORDS: { readonly [name in keyof JobConfig]?: readonly string[] } = { over
  */
 export function checkConfig(config: unknown): { timeoutMs: number | undefined } {
   if (typeof config !== 'object' || config === null) throw new TypeError('its config is no object. Write: export const config: JobConfig = {...}');
-  const { timeout, schedule, ...settings } = config as JobConfig;
+  const { timeout, schedule, callers, ...settings } = config as JobConfig;
   for (const [name, words] of Object.entries(WORDS)) {
     const value = (settings as Record<string, unknown>)[name];
     if (value !== undefined && !(typeof value === 'string' && words.includes(value))) throw new TypeError(`its config.${name} is none of ${words.join(', ')}`);
   }
   if (schedule !== undefined) checkSchedule(schedule);
+  if (callers !== undefined) checkCallers(callers);
   return { timeoutMs: timeout === undefined ? undefined : parseDuration(String(timeout)) };
+}
+
+/** A list that is wrong must not let everybody in. */
+function checkCallers(callers: unknown): void {
+  if (!Array.isArray(callers) || callers.length === 0) throw new TypeError("its config.callers is no list. Write: callers: ['name@example.com', '@example.org']");
+  parseCallerList(callers.join(','));
 }
 
 /** unix-cron has five fields (https://cloud.google.com/scheduler/docs/configuring/cron-job-schedules); croner knows more. */

@@ -129,12 +129,16 @@ const recordOf = (level: LogLevel, tag: unknown, { message, data, error }: LogEv
   at: new Date(),
   level,
   tag: typeof tag === 'string' ? toStorableText(tag, MOST_TAG_BYTES) : undefined,
-  message: toStorableText(typeof message === 'string' ? withoutCredentials(message) : (toSafeJson(message) ?? ''), MOST_MESSAGE_BYTES),
-  data: toSafeJson(data),
-  error,
+  // Scrubbed before it is cut: half of a value would not be found.
+  message: toStorableText(scrubText(scope, typeof message === 'string' ? withoutCredentials(message) : (toSafeJson(message) ?? '')), MOST_MESSAGE_BYTES),
+  data: scrubJson(scope, toSafeJson(data)),
+  error: error && scope?.scrubber ? (JSON.parse(scope.scrubber.json(JSON.stringify(error))) as ErrorDescription) : error,
   run: scope?.run,
   trace: scope?.trace,
 });
+
+const scrubText = (scope: RunScope | undefined, text: string): string => scope?.scrubber?.text(text) ?? text;
+const scrubJson = (scope: RunScope | undefined, json: string | undefined): string | undefined => (json === undefined ? undefined : (scope?.scrubber?.json(json) ?? json));
 
 const keptLine = ({ at, level, tag, message, data, error }: LogRecord): LogLine => {
   const text = error ? withError(error, data) : data;

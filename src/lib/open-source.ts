@@ -2,10 +2,8 @@ import { createReadStream } from 'node:fs';
 import { access, constants, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { StatusError } from '../jobs/helpers.js';
+import { FetchError, fetchStream } from './fetch-stream.js';
 import { packageRoot } from './package-root.js';
-
-/** ms that a download may take in all, whatever its run is allowed. */
-const DOWNLOAD_TIMEOUT = 600_000;
 
 /** Whether `text` names a source that openSource can look for: an http(s) address without a password in it, or a path. */
 export function isSource(text: string): boolean {
@@ -25,7 +23,7 @@ export function nameOfSource(source: string): string {
 /**
  * The bytes of an http(s) address or of a file, as they come in. A path that is not absolute counts from the package's
  * root, not from the working directory. Nothing is opened before the first bytes are asked for, and leaving off early
- * closes what was opened.
+ * closes what was opened. An address is asked again, and left when it falls silent, as fetchStream says.
  * @throws {StatusError} 400 when there is no such regular file, 502 when the address gives no answer, another than a 2xx,
  * or breaks off; and whatever `signal` was aborted with
  */
@@ -35,21 +33,10 @@ export const openSource = (source: string, signal?: AbortSignal): AsyncIterable<
 const isUrl = (source: string): boolean => /^https?:\/\//i.test(source);
 
 async function* download(url: string, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
-  const timeout = AbortSignal.timeout(DOWNLOAD_TIMEOUT);
-  const failed = (what: string) => (cause: unknown): never => {
-    signal?.throwIfAborted();
-    throw new StatusError(502, `${nameOfSource(url)} ${what}`, { cause });
-  };
-  const response = await fetch(url, { signal: signal ? AbortSignal.any([signal, timeout]) : timeout })
-    .catch(failed('cannot be reached'));
-  if (!response.ok) {
-    await response.body?.cancel();
-    throw new StatusError(502, `${nameOfSource(url)} answered ${response.status}`);
-  }
   try {
-    if (response.body) yield* response.body;
+    yield* fetchStream(url, signal && { signal });
   } catch (error) {
-    failed('broke off before its end')(error);
+    throw error instanceof FetchError ? new StatusError(502, `${nameOfSource(url)} ${error.what}`, { cause: error }) : error;
   }
 }
 

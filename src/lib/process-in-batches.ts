@@ -15,7 +15,7 @@ import { MaxFailures } from './batches/max-failures.js';
 import type { PageSource } from './batches/page-source.js';
 import type { ThrottleCondition } from './batches/throttle.js';
 
-export type { BatchContext, BatchResult, ProcessInBatchesOptions } from './batches/batch-options.js';
+export type { BatchContext, BatchResult, ProcessInBatchesOptions, WholeBatchContext } from './batches/batch-options.js';
 export { TooManyFailures } from './batches/max-failures.js';
 export type { ThrottleCondition } from './batches/throttle.js';
 export { activeSessionsOver, type Hours, outsideHours, replicationLagOver } from './batches/throttle-conditions.js';
@@ -42,18 +42,18 @@ const BATCH_SIZE = 1_000;
  * @throws {TypeError} when the options do not fit together, or the query has an order, a limit, an offset or a union
  * @throws {Error} when a row's key holds a null, or two rows have the same key
  * @throws {TooManyFailures} past maxFailures
- * @throws the reason of the run's signal; whatever the query, a condition or a commit throws
+ * @throws the reason of the run's signal; whatever the query, a condition or a commit throws, and with stopOnError the code
  */
 export async function processInBatches<Row>(options: ProcessInBatchesOptions<Row>): Promise<BatchResult> {
   checkOptions(options);
   const run = currentBatchRun();
   const isDryRun = options.isDryRun === true || run?.isDryRun === true;
-  const { each, batch, concurrency, batchSize = BATCH_SIZE, limit = Infinity, transaction = false } = options;
+  const { each, batch, concurrency, batchSize = BATCH_SIZE, limit = Infinity, transaction = false, stopOnError = false } = options;
   const maxFailures = new MaxFailures(options.maxFailures);
   return inStep(run, async (step) => {
     const pass = new BatchPass<Row>({
       source: sourceOf(options, step, isDryRun),
-      work: { each, batch, concurrency, isDryRun, signal: run?.signal ?? NEVER },
+      work: { each, batch, concurrency, isDryRun, stopsOnError: stopOnError, signal: run?.signal ?? NEVER },
       step,
       batchSize,
       limit,

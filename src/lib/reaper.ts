@@ -1,16 +1,28 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { eraseOldBodies } from '../models/run-body.js';
 import { BatchJobRun } from '../models/batch-job-run.js';
 import { envConfig } from './env-config.js';
 import logger from './logging.js';
 
 const TAG = 'reaper';
 
-/** Marks runs of dead processes as `lost`, once and then several times a lease, until `signal` fires. Never rejects. */
+/** Marks runs of dead processes as `lost` and erases what is kept no longer, once and then several times a lease, until `signal` fires. Never rejects. */
 export async function reapLostRuns(signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     await reapOnce();
+    await eraseOnce();
     // Rejects when the signal fires, which ends the loop.
     await delay(envConfig().runLease / 3, undefined, { signal, ref: false }).catch(() => undefined);
+  }
+}
+
+/** Never rejects. */
+async function eraseOnce(): Promise<void> {
+  try {
+    const erased = await eraseOldBodies();
+    if (erased > 0) logger.log(`Erased the bodies of ${erased} runs that nobody will start again`, TAG);
+  } catch (error) {
+    logger.error(error, { tag: TAG, during: 'erasing the bodies of old runs' });
   }
 }
 

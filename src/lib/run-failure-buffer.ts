@@ -1,6 +1,8 @@
+import type { Knex } from 'knex';
 import { describeError } from './error-description.js';
 import { fingerprintOf } from './fingerprint.js';
 import { toJson } from './json.js';
+import type { Scrubber } from './personal-data/scrubber.js';
 import type { FailedItem } from './run-scope.js';
 import { toStorableJson } from './storable-json.js';
 import { toStorableText } from './storable-text.js';
@@ -19,28 +21,43 @@ export interface KeptFailure {
 const MOST_KEPT = 10_000;
 const MOST_AT_ONCE = 500;
 
+type Write = (failures: readonly KeptFailure[], trx?: Knex.Transaction) => Promise<void>;
+
 /** The failed items of one run on their way to the database. */
 export class RunFailureBuffer {
-  readonly #write: (failures: readonly KeptFailure[]) => Promise<void>;
+  readonly #write: Write;
   readonly #onError: (error: unknown) => void;
   #waiting: KeptFailure[] = [];
+  /** Those of transactions: what is rolled back is forgotten. */
+  readonly #inTransactions = new WeakMap<Knex.Transaction, KeptFailure[]>();
   #count = 0;
 
   /** @param write harmless when repeated @param onError hears of a write that failed; its items are tried again */
-  constructor(write: (failures: readonly KeptFailure[]) => Promise<void>, onError: (error: unknown) => void) {
+  constructor(write: Write, onError: (error: unknown) => void) {
     this.#write = write;
     this.#onError = onError;
   }
 
-  add({ key, error }: FailedItem): void {
+  /** @param trx the transaction it failed in; it waits for flushIn @param scrubber for the message, not for the key, by which the item is found */
+  add({ key, error }: FailedItem, trx?: Knex.Transaction, scrubber?: Scrubber): void {
     if (this.#count >= MOST_KEPT) return;
-    const { name, message } = describeError(error);
-    this.#waiting.push({
+    const { name, message: told } = describeError(error);
+    const message = scrubber?.text(told) ?? told;
+    const waiting = trx ? (this.#inTransactions.get(trx) ?? []) : this.#waiting;
+    if (trx) this.#inTransactions.set(trx, waiting);
+    waiting.push({
       seq: this.#count++,
       key: toStorableJson(toJson(key).text ?? 'null', 2_048),
       message: toStorableText(message || name, 2_048),
       fingerprint: fingerprintOf(name, message),
     });
+  }
+
+  /** Writes, in `trx`, what waits for it. @throws whatever the statement throws */
+  async flushIn(trx: Knex.Transaction): Promise<void> {
+    const waiting = this.#inTransactions.get(trx) ?? [];
+    this.#inTransactions.delete(trx);
+    for (let from = 0; from < waiting.length; from += MOST_AT_ONCE) await this.#write(waiting.slice(from, from + MOST_AT_ONCE), trx);
   }
 
   /** Writes what waits. Never rejects: what could not be written waits on. */

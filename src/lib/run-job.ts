@@ -1,17 +1,22 @@
 import type { Request } from 'express';
 import type { ZodType } from 'zod';
 import { recordRun, type FinishedRun, type RunElsewhere } from '../models/run-lifecycle.js';
+import type { BodySchema } from '../models/run-body.js';
 import type { RunStart } from '../models/run-start.js';
 import type { JobConfig } from '../jobs/helpers.js';
+import { requireNamed } from './auth/require-named.js';
+import type { Caller } from './auth/callers.js';
 import { envConfig } from './env-config.js';
 import type { Job } from './job-registry.js';
 import { fieldError } from './problem.js';
 import { ServiceError } from './service-error.js';
 
 /** Who asks for a run, and with what. */
-export interface JobCall extends Pick<RunStart, 'requestedBy' | 'delivery' | 'restart' | 'onlyKeys' | 'parentRunId' | 'trace'> {
+export interface JobCall extends Pick<RunStart, 'requestedBy' | 'delivery' | 'restart' | 'onlyKeys' | 'parentRunId' | 'trace' | 'isDryRun' | 'audit'> {
   readonly trigger: NonNullable<RunStart['trigger']>;
   readonly body: unknown;
+  /** Who calls over HTTP; on the command line nobody does, since whoever is there has the database. */
+  readonly caller?: Caller | undefined;
   /** The request that asks for it; a call from elsewhere gets one that holds just the body. */
   readonly request?: Request | undefined;
 }
@@ -20,16 +25,19 @@ export interface JobCall extends Pick<RunStart, 'requestedBy' | 'delivery' | 're
  * THE ONE DOOR: every trigger starts a run here. The job is loaded, its body is checked against its RequestBody, and it is
  * run, all on the record: a job that cannot be loaded and a body that does not fit are failed runs too, so that a
  * scheduled one is seen.
- * @throws {ServiceError} 503 when the run could not be recorded; then nothing was run
+ * @throws {ServiceError} 503 when the run could not be recorded, {Forbidden} 403 when the job is not for this caller; then nothing was run
  */
 export async function runJob(job: Job, call: JobCall): Promise<FinishedRun | RunElsewhere> {
-  const { request: _request, ...start } = call;
+  const { request: _request, caller, ...start } = call;
   const prepared = await prepare(job, call);
+  if (caller && prepared.callers) requireNamed(prepared.callers, caller, job.slug);
   return recordRun(job.slug, prepared.work, {
     ...start,
-    isDryRun: isDryRun(prepared.body),
+    isDryRun: call.isDryRun === true || isDryRun(prepared.body),
     timeoutMs: prepared.timeoutMs,
     overlap: prepared.overlap,
+    countWrites: prepared.countWrites,
+    bodySchema: prepared.bodySchema,
   });
 }
 
@@ -38,6 +46,10 @@ interface Prepared {
   readonly body: unknown;
   readonly timeoutMs: number | undefined;
   readonly overlap: JobConfig['overlap'];
+  readonly countWrites: JobConfig['countWrites'];
+  readonly bodySchema: BodySchema;
+  /** Undefined for a job that every caller may run, and for one that cannot be loaded. */
+  readonly callers: JobConfig['callers'];
   readonly work: () => unknown;
 }
 
@@ -45,16 +57,20 @@ interface Prepared {
 async function prepare(job: Job, { body, request }: JobCall): Promise<Prepared> {
   let timeoutMs: number | undefined;
   let overlap: JobConfig['overlap'];
+  let countWrites: JobConfig['countWrites'];
+  let callers: JobConfig['callers'];
+  let bodySchema: BodySchema = 'unknown';
   try {
     const loading = job.load();
     const loaded = loading instanceof Promise ? await loading : loading;
     timeoutMs = loaded.timeoutMs;
-    overlap = loaded.config.overlap;
+    ({ overlap, countWrites, callers } = loaded.config);
+    bodySchema = loaded.RequestBody ?? 'none';
     const checked = loaded.RequestBody ? await inTime(checkBody(loaded.RequestBody, body)) : body;
     // The body goes in as it came: the job parses it itself, and a schema that transforms must not do so twice.
-    return { body: checked, timeoutMs, overlap, work: () => loaded.handler(request ?? requestWith(job.slug, body)) };
+    return { body: checked, timeoutMs, overlap, countWrites, callers, bodySchema, work: () => loaded.handler(request ?? requestWith(job.slug, body)) };
   } catch (error) {
-    return { body, timeoutMs, overlap, work: () => Promise.reject(error) };
+    return { body, timeoutMs, overlap, countWrites, callers, bodySchema, work: () => Promise.reject(error) };
   }
 }
 

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Knex } from 'knex';
 import type { JSONData } from '../jobs/helpers.js';
+import type { Scrubber } from './personal-data/scrubber.js';
 import type { RunDatabase } from './run-knex/run-database.js';
 
 /** How far a run is. Each report is whole: what it does not hold is not so (any more). */
@@ -47,8 +48,11 @@ export interface CurrentRun {
    * @throws {Error} when the run is no longer this attempt's, so that its transaction must not commit
    */
   checkpoint(cursor: JSONData, trx?: Knex.Transaction): Promise<void>;
-  /** Keeps an item that failed with the run: GET /runs/<id>/failures, and a retry of just these. */
-  failure(item: FailedItem): void;
+  /**
+   * Keeps an item that failed with the run: GET /runs/<id>/failures, and a retry of just these. It is written by the next
+   * checkpoint, or at the run's end; with `trx`, by a checkpoint in that transaction alone, and so if it commits.
+   */
+  failure(item: FailedItem, trx?: Knex.Transaction): void;
 }
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
@@ -70,6 +74,8 @@ export interface RunScope {
   readonly trace?: string | undefined;
   /** What the run has of the database. */
   readonly database: RunDatabase;
+  /** Keeps the personal data of the run's body out of its log. */
+  readonly scrubber?: Scrubber | undefined;
   keepLine(line: LogLine): void;
 }
 

@@ -195,11 +195,14 @@ class SafeCopy {
 
 const ERROR_FIELDS = new Set(['name', 'message', 'stack', 'cause', 'errors']);
 
-function concealed(key: string, value: unknown): unknown {
-  if (value === undefined || value === null || typeof value === 'boolean') return value;
+const concealed = (key: string, value: unknown): unknown => (isSecretName(key, value) ? '[Secret]' : value);
+
+/** Whether a field of that name, with that value, holds a secret by custom. */
+export function isSecretName(key: string, value: unknown): boolean {
+  if (value === undefined || value === null || typeof value === 'boolean') return false;
   const words = wordsOf(key);
   const isSecret = SECRET.test(words) || (typeof value !== 'number' && TOKEN.test(words));
-  return isSecret && !ABOUT_SECRET.test(words) ? '[Secret]' : value;
+  return isSecret && !ABOUT_SECRET.test(words);
 }
 
 /** secretAccessKey, SECRET_ACCESS_KEY and secret-access-key are `secret access key`. */

@@ -7,6 +7,7 @@ import { recorderPool } from '../lib/service-pools.js';
 import type { Claim, Delivery } from './run-claim.js';
 import { isOverlap } from './run-overlap.js';
 import { type NewRun, place } from './run-recorder.js';
+import { BEGIN_ANEW } from './run-restart.js';
 import { redeliverable } from './run-status.js';
 
 const TAG = 'run-delivery';
@@ -44,23 +45,28 @@ const first = async (text: string, values: unknown[]): Promise<IdRow | undefined
 async function insertDelivered(run: NewRun, delivery: Delivery, isAlone: boolean): Promise<Claim | undefined> {
   const row = await first(
     `insert into batch_job_run (id, "jobName", status, trigger, "isDryRun", body, "requestedBy", "startedAt", "leaseUntil",
-       host, version, "deliveryKey", "scheduledFor", "schedulerJobName", claim, "overlapKey")
-     values ($1, $2, 'running', $3, $4, $5, $6, now(), now() + $7 * interval '1 ms', $8, $9, $10, $11, $12, $1, $13)
+       host, version, "deliveryKey", "scheduledFor", "schedulerJobName", claim, "overlapKey",
+       "isBodyRedacted", "sealedBody")
+     values ($1, $2, 'running', $3, $4, $5, $6, now(), now() + $7 * interval '1 ms', $8, $9, $10, $11, $12, $1, $13, $14, $15)
      on conflict do nothing returning id, attempt`,
     [run.id, run.jobName, run.trigger, run.isDryRun, run.body, run.requestedBy, envConfig().runLease, ...place(),
-      delivery.key, delivery.scheduledFor, delivery.schedulerJobName, isAlone ? run.jobName : null],
+      delivery.key, delivery.scheduledFor, delivery.schedulerJobName, isAlone ? run.jobName : null, run.isBodyRedacted ?? false, run.sealedBody],
   );
   return row && { claimed: true, id: row.id, attempt: row.attempt };
 }
 
 async function restartDelivered(run: NewRun, delivery: Delivery): Promise<Claim | undefined> {
   const row = await first(
-    `update batch_job_run
-     set status = 'running', attempt = attempt + 1, "isDryRun" = $3, body = $4, result = null, error = null, "httpStatus" = null,
-       "startedAt" = now(), "finishedAt" = null, "leaseUntil" = now() + $5 * interval '1 ms', host = $6, version = $7,
-       "cancelRequestedAt" = null, "cancelRequestedBy" = null, progress = null, writes = null, claim = $8
-     where "deliveryKey" = $1 and status = any($2) returning id, attempt`,
-    [delivery.key, redeliverable, run.isDryRun, run.body, envConfig().runLease, ...place(), run.id],
+    `with run as (
+       update batch_job_run
+       set status = 'running', attempt = attempt + 1, "isDryRun" = $3, body = $4, result = null, error = null, "httpStatus" = null,
+         "startedAt" = now(), "finishedAt" = null, "leaseUntil" = now() + $5 * interval '1 ms', host = $6, version = $7,
+         "cancelRequestedAt" = null, "cancelRequestedBy" = null, progress = null, writes = null, claim = $8,
+         "isBodyRedacted" = $9, "sealedBody" = $10
+       where "deliveryKey" = $1 and status = any($2) returning id, attempt
+     ), ${BEGIN_ANEW}
+     select id, attempt from run`,
+    [delivery.key, redeliverable, run.isDryRun, run.body, envConfig().runLease, ...place(), run.id, run.isBodyRedacted ?? false, run.sealedBody],
   );
   return row && { claimed: true, id: row.id, attempt: row.attempt };
 }

@@ -1,3 +1,4 @@
+import type { Knex } from 'knex';
 import type pg from 'pg';
 import type { JSONData } from '../jobs/helpers.js';
 import type { KeptFailure } from '../lib/run-failure-buffer.js';
@@ -21,28 +22,29 @@ export interface FailureGroup extends pg.QueryResultRow {
   readonly message: string;
 }
 
-/** Keeps failed items of one attempt of a run. Harmless when repeated. */
-export async function insertFailures(runId: string, attempt: number, failures: readonly KeptFailure[]): Promise<void> {
-  await recorderPool.query({
-    text: `insert into batch_job_run_failure ("runId", attempt, seq, key, message, fingerprint)
-           select $1, $2, * from unnest($3::int[], $4::jsonb[], $5::text[], $6::text[]) on conflict do nothing`,
-    values: [
-      runId,
-      attempt,
-      failures.map(({ seq }) => seq),
-      failures.map(({ key }) => key),
-      failures.map(({ message }) => message),
-      failures.map(({ fingerprint }) => fingerprint),
-    ],
-  });
+const insert = (mark: (place: number) => string): string => `
+  insert into batch_job_run_failure ("runId", attempt, seq, key, message, fingerprint)
+  select ${mark(1)}::uuid, ${mark(2)}::int, * from unnest(${mark(3)}::int[], ${mark(4)}::jsonb[], ${mark(5)}::text[], ${mark(6)}::text[])
+  on conflict do nothing`;
+
+/** Keeps failed items of one attempt of a run: in `trx`, if that commits, or at once. Harmless when repeated. */
+export async function insertFailures(runId: string, attempt: number, failures: readonly KeptFailure[], trx?: Knex.Transaction): Promise<void> {
+  const values = [
+    runId,
+    attempt,
+    failures.map(({ seq }) => seq),
+    failures.map(({ key }) => key),
+    failures.map(({ message }) => message),
+    failures.map(({ fingerprint }) => fingerprint),
+  ];
+  if (trx) await trx.raw(insert(() => '?'), values as Knex.RawBinding[]);
+  else await recorderPool.query({ text: insert((place) => `$${place}`), values });
 }
 
-/** The failed items of the run's newest attempt, in the order they failed. */
+/** The failed items of the run, in all attempts since it last began anew, in the order they failed. */
 export async function listFailures(runId: string): Promise<FailureRow[]> {
   const { rows } = await readPool.query<FailureRow>({
-    text: `select failure.attempt, seq, at, key, message, fingerprint from batch_job_run_failure failure
-           join batch_job_run run on run.id = failure."runId" and run.attempt = failure.attempt
-           where "runId" = $1 order by seq`,
+    text: `select attempt, seq, at, key, message, fingerprint from batch_job_run_failure where "runId" = $1 order by attempt, seq`,
     values: [runId],
   });
   return rows;
@@ -51,9 +53,8 @@ export async function listFailures(runId: string): Promise<FailureRow[]> {
 /** The same by kind, the most frequent first. */
 export async function groupFailures(runId: string): Promise<FailureGroup[]> {
   const { rows } = await readPool.query<FailureGroup>({
-    text: `select fingerprint, count(*)::int as count, (array_agg(message order by seq))[1] as message
-           from batch_job_run_failure failure join batch_job_run run on run.id = failure."runId" and run.attempt = failure.attempt
-           where "runId" = $1 group by fingerprint order by count(*) desc, fingerprint`,
+    text: `select fingerprint, count(*)::int as count, (array_agg(message order by attempt, seq))[1] as message
+           from batch_job_run_failure where "runId" = $1 group by fingerprint order by count(*) desc, fingerprint`,
     values: [runId],
   });
   return rows;

@@ -28,6 +28,8 @@ export interface RunSummary extends pg.QueryResultRow {
 /** A run with everything its row holds. */
 export interface RunDetail extends RunSummary {
   readonly body: unknown;
+  /** Something of it was taken out before it was stored. */
+  readonly isBodyRedacted: boolean;
   readonly result: unknown;
   readonly error: Readonly<Record<string, unknown>> | null;
   readonly progress: unknown;
@@ -60,7 +62,7 @@ const SUMMARY = `
 /** The run with this id, or undefined. Found by its key, so it need not wait behind what searches the history. */
 export async function findRun(id: string): Promise<RunDetail | undefined> {
   const { rows } = await recorderPool.query<RunDetail>({
-    text: `select ${SUMMARY}, body, result, error, progress, writes, "leaseUntil",
+    text: `select ${SUMMARY}, body, "isBodyRedacted", result, error, progress, writes, "leaseUntil",
              "cancelRequestedAt", "cancelRequestedBy", host, version,
              (select cursor from batch_job_run_cursor where "runId" = batch_job_run.id) as cursor
            from batch_job_run where id = $1`,

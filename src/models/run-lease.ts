@@ -9,6 +9,8 @@ const TAG = 'run-lease';
 /** A running run, as far as its lease goes. */
 export interface Leased {
   readonly id: string;
+  /** A lease is an attempt's: one that was taken for lost must not keep its successor's. */
+  readonly attempt: number;
   /** performance.now() until which the database takes this process for alive. */
   leaseUntil: number;
   /** Called when the lease has passed all the same, or the row turns out to be no longer running. */
@@ -89,6 +91,7 @@ function newsOf(run: Entry, now: number): RunNews | undefined {
 
 interface BeatRow extends pg.QueryResultRow {
   readonly id: string;
+  readonly attempt: number;
   readonly isCancelled: boolean;
   readonly by: string | null;
 }
@@ -100,15 +103,15 @@ async function renew(due: readonly Beat[], now: number): Promise<void> {
     text: `update batch_job_run run
            set "leaseUntil" = now() + $4 * interval '1 ms', progress = coalesce(beat.progress, run.progress),
              writes = coalesce(beat.writes, run.writes)
-           from unnest($1::uuid[], $2::jsonb[], $3::jsonb[]) as beat (id, progress, writes)
-           where run.id = beat.id and run.status = 'running'
-           returning run.id, run."cancelRequestedAt" is not null as "isCancelled", run."cancelRequestedBy" as by`,
-    values: [due.map(({ run }) => run.id), due.map(({ news }) => news?.progress), due.map(({ news }) => news?.writes), runLease],
+           from unnest($1::uuid[], $2::jsonb[], $3::jsonb[], $5::int[]) as beat (id, progress, writes, attempt)
+           where run.id = beat.id and run.attempt = beat.attempt and run.status = 'running'
+           returning run.id, run.attempt, run."cancelRequestedAt" is not null as "isCancelled", run."cancelRequestedBy" as by`,
+    values: [due.map(({ run }) => run.id), due.map(({ news }) => news?.progress), due.map(({ news }) => news?.writes), runLease, due.map(({ run }) => run.attempt)],
     query_timeout: runLease / 4,
   });
-  const renewed = new Map(rows.map((row) => [row.id, row]));
+  const renewed = new Map(rows.map((row) => [`${row.id} ${row.attempt}`, row]));
   for (const { run } of due) {
-    const row = renewed.get(run.id);
+    const row = renewed.get(`${run.id} ${run.attempt}`);
     // Counted from before the statement was sent, so that this process never believes in a lease that has passed.
     if (row) run.leaseUntil = now + runLease;
     else if (leases.has(run)) run.askToStop(new RunLeaseLost());
@@ -119,11 +122,11 @@ async function renew(due: readonly Beat[], now: number): Promise<void> {
 async function hearOfCancellations(beats: readonly Beat[]): Promise<void> {
   if (beats.length === 0) return;
   const { rows } = await recorderPool.query<BeatRow>({
-    text: `select id, "cancelRequestedBy" as by from batch_job_run where id = any($1::uuid[]) and "cancelRequestedAt" is not null`,
+    text: `select id, attempt, "cancelRequestedBy" as by from batch_job_run where id = any($1::uuid[]) and "cancelRequestedAt" is not null`,
     values: [beats.map(({ run }) => run.id)],
     query_timeout: envConfig().runLease / 4,
   });
-  for (const { id, by } of rows) beats.find(({ run }) => run.id === id)?.run.cancel(new RunCancelled(by ?? undefined));
+  for (const { id, attempt, by } of rows) beats.find(({ run }) => run.id === id && run.attempt === attempt)?.run.cancel(new RunCancelled(by ?? undefined));
 }
 
 interface LostRow extends pg.QueryResultRow {

@@ -8,6 +8,7 @@ import { RunTimedOut } from '../lib/service-error.js';
 import { addActiveRun, beginStart, endStart, removeActiveRun } from './active-runs.js';
 import { type FinishResult, finishRun } from './run-recorder.js';
 import { RUN_RECORDS } from './run-records.js';
+import { bodyToKeep } from './run-body.js';
 import { recordStarted, type RunStart } from './run-start.js';
 import { finishAbandoned, hasOpenSubRuns } from './sub-runs.js';
 
@@ -66,12 +67,13 @@ async function startRun(jobName: string, start: RunStart): Promise<ActiveRun | R
   const since = performance.now();
   beginStart(outer !== undefined);
   try {
-    const claim = await recordStarted(jobName, isDryRun, start);
+    const kept = bodyToKeep(start.body, start.bodySchema ?? 'none');
+    const claim = await recordStarted(jobName, isDryRun, start, kept);
     if (!claim.claimed) return { id: claim.id, elsewhere: true };
     const { id, attempt, cursor, onlyKeys } = claim;
     const timeoutMs = Math.min(start.timeoutMs ?? envConfig().runTimeout, LONGEST_TIMEOUT_MS);
     const trace = start.trace ?? outer?.trace;
-    const run = new ActiveRun({ id, attempt, jobName, isDryRun, timeoutMs, trace, cursor, onlyKeys }, RUN_RECORDS);
+    const run = new ActiveRun({ id, attempt, jobName, isDryRun, timeoutMs, trace, cursor, onlyKeys, countWrites: start.countWrites, scrubber: kept.scrubber }, RUN_RECORDS);
     addActiveRun(run, since);
     return run;
   } finally {
@@ -123,7 +125,9 @@ async function recordFinished(active: ActiveRun, outcome: RunOutcome): Promise<F
   const { status, httpStatus, result, error } = outcome;
   const run = { tag: TAG, runId: id, jobName, status };
   try {
-    const recorded = await finishRun({ id, attempt, status, httpStatus, result, error, ...active.news() });
+    const recorded = await finishRun({
+      id, attempt, status, httpStatus, result: active.scrubbed(result), error: active.scrubbed(error), ...active.news(), keepsBody: active.failures !== undefined,
+    });
     if (recorded === 'fenced') logger.error(new Error('The run ended, but its row was no longer its own to finish'), run);
     return recorded;
   } catch (fault) {

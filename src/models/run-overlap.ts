@@ -11,10 +11,11 @@ const ANOTHER_IS_ACTIVE = "Another run of this job is active, and its config.ove
 export async function claimAlone(run: NewRun): Promise<Claim> {
   const { rowCount } = await recorderPool.query({
     text: `insert into batch_job_run (id, "jobName", status, trigger, "isDryRun", body, "requestedBy", "parentRunId", "startedAt", "leaseUntil",
-             host, version, "overlapKey")
-           values ($1, $2, 'running', $3, $4, $5, $6, $7, now(), now() + $8 * interval '1 ms', $9, $10, $2)
+             host, version, "overlapKey", "onlyKeys", "isBodyRedacted", "sealedBody")
+           values ($1, $2, 'running', $3, $4, $5, $6, $7, now(), now() + $8 * interval '1 ms', $9, $10, $2, $11, $12, $13)
            on conflict ("overlapKey") where "overlapKey" is not null and status = 'running' do nothing`,
-    values: [run.id, run.jobName, run.trigger, run.isDryRun, run.body, run.requestedBy, run.parentRunId, envConfig().runLease, ...place()],
+    values: [run.id, run.jobName, run.trigger, run.isDryRun, run.body, run.requestedBy, run.parentRunId, envConfig().runLease, ...place(), run.onlyKeys,
+      run.isBodyRedacted ?? false, run.sealedBody],
   });
   return rowCount === 1 ? { claimed: true, id: run.id, attempt: 1 } : recordSkipped(run);
 }
@@ -38,11 +39,11 @@ export async function recordSkipped(run: NewRun, delivery?: Delivery): Promise<C
     : { httpStatus: 409, result: undefined, error: { name: 'RunSkipped', message: ANOTHER_IS_ACTIVE, detail: ANOTHER_IS_ACTIVE, data } };
   await recorderPool.query({
     text: `insert into batch_job_run (id, "jobName", status, trigger, "isDryRun", body, "requestedBy", "parentRunId", "finishedAt",
-             "httpStatus", result, error, "deliveryKey", "scheduledFor", "schedulerJobName")
-           values ($1, $2, 'skipped', $3, $4, $5, $6, $7, now(), $8, $9, $10, $11, $12, $13)
+             "httpStatus", result, error, "deliveryKey", "scheduledFor", "schedulerJobName", "isBodyRedacted")
+           values ($1, $2, 'skipped', $3, $4, $5, $6, $7, now(), $8, $9, $10, $11, $12, $13, $14)
            on conflict do nothing`,
     values: [run.id, run.jobName, run.trigger, run.isDryRun, run.body, run.requestedBy, run.parentRunId, end.httpStatus, end.result, end.error,
-      delivery?.key, delivery?.scheduledFor, delivery?.schedulerJobName],
+      delivery?.key, delivery?.scheduledFor, delivery?.schedulerJobName, run.isBodyRedacted ?? false],
   });
   return { claimed: false, id: run.id };
 }

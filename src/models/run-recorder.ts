@@ -3,6 +3,7 @@ import type pg from 'pg';
 import { envConfig } from '../lib/env-config.js';
 import { recorderPool } from '../lib/service-pools.js';
 import { WriteBatcher } from '../lib/write-batcher.js';
+import type { AuditedAct } from './audit-event.js';
 import type { RunStatus } from './run-status.js';
 
 /** Who or what started a run. */
@@ -16,8 +17,15 @@ export interface NewRun {
   readonly isDryRun: boolean;
   /** JSON text that Postgres takes (see toStorableJson), or undefined for none. */
   readonly body?: string | undefined;
+  /** Something was taken out of the body; and the whole of it, encrypted, where there is a key. */
+  readonly isBodyRedacted?: boolean;
+  readonly sealedBody?: Buffer | undefined;
   readonly requestedBy?: string | undefined;
   readonly parentRunId?: string | undefined;
+  /** JSON text of the keys that it is to keep to, or undefined for all. */
+  readonly onlyKeys?: string | undefined;
+  /** For the audit trail, which is written with the row. */
+  readonly audit?: AuditedAct | undefined;
 }
 
 /** A run's end. */
@@ -32,6 +40,8 @@ export interface Finish {
   /** How far it got and what it wrote, where it said so; else what the row has is left. */
   readonly progress?: string | undefined;
   readonly writes?: string | undefined;
+  /** Its sealed body stays although it succeeded: items of it failed, and may be tried again. */
+  readonly keepsBody?: boolean;
 }
 
 /** `fenced`: the row was no longer this attempt's to finish, and was left as it is. */
@@ -43,11 +53,20 @@ export const place = (): readonly [host: string, version: string | null] => (own
 let ownPlace: readonly [string, string | null] | undefined;
 
 const INSERT = `
+  with run as (
+    select * from unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::jsonb[], $6::text[], $7::uuid[], $11::jsonb[], $12::boolean[], $13::bytea[],
+      $14::text[], $15::text[], $16::boolean[], $17::text[])
+      as run (id, job, trigger, dry, body, "by", parent, keys, redacted, sealed, act, caller, verified, source)
+  ), event as (
+    insert into audit_event (id, action, outcome, caller, "isVerified", source, "jobName", "runId")
+    select id, act, 'allowed', caller, verified, source, job, id from run where act is not null
+    on conflict (id) do nothing
+  )
   insert into batch_job_run
-    (id, "jobName", status, trigger, "isDryRun", body, "requestedBy", "parentRunId", "startedAt", "leaseUntil", host, version)
-  select id, job, 'running', trigger, dry, body, "by", parent, now(), now() + $8 * interval '1 ms', $9, $10
-  from unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::jsonb[], $6::text[], $7::uuid[])
-    as run (id, job, trigger, dry, body, "by", parent)
+    (id, "jobName", status, trigger, "isDryRun", body, "requestedBy", "parentRunId", "startedAt", "leaseUntil", host, version, "onlyKeys",
+      "isBodyRedacted", "sealedBody")
+  select id, job, 'running', trigger, dry, body, "by", parent, now(), now() + $8 * interval '1 ms', $9, $10, keys, redacted, sealed
+  from run
   on conflict (id) do nothing`;
 
 const inserts = new WriteBatcher<NewRun, void>({
@@ -65,6 +84,13 @@ const inserts = new WriteBatcher<NewRun, void>({
         runs.map(({ parentRunId }) => parentRunId),
         envConfig().runLease,
         ...place(),
+        runs.map(({ onlyKeys }) => onlyKeys),
+        runs.map(({ isBodyRedacted }) => isBodyRedacted ?? false),
+        runs.map(({ sealedBody }) => sealedBody),
+        runs.map(({ audit }) => audit?.action),
+        runs.map(({ audit }) => audit?.caller),
+        runs.map(({ audit }) => audit?.isVerified),
+        runs.map(({ audit }) => audit?.source),
       ],
     });
     return [];
@@ -77,9 +103,10 @@ export const insertRunning = (run: NewRun): Promise<void> => inserts.add(run, en
 const FINISH = `
   update batch_job_run run
   set status = done.status, "httpStatus" = done.http, result = done.result, error = done.error,
-    progress = coalesce(done.progress, run.progress), writes = coalesce(done.writes, run.writes), "finishedAt" = now(), "leaseUntil" = null
-  from unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::jsonb[], $6::jsonb[], $7::jsonb[], $8::jsonb[])
-    as done (id, attempt, status, http, result, error, progress, writes)
+    progress = coalesce(done.progress, run.progress), writes = coalesce(done.writes, run.writes),
+    "sealedBody" = case when done.status = 'succeeded' and not done.keeps then null else run."sealedBody" end, "finishedAt" = now(), "leaseUntil" = null
+  from unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::jsonb[], $6::jsonb[], $7::jsonb[], $8::jsonb[], $9::boolean[])
+    as done (id, attempt, status, http, result, error, progress, writes, keeps)
   where run.id = done.id and run.attempt = done.attempt and run.status = 'running'`;
 
 const finishes = new WriteBatcher<Finish, FinishResult>({
@@ -98,6 +125,7 @@ const finishes = new WriteBatcher<Finish, FinishResult>({
         ordered.map(({ error }) => error),
         ordered.map(({ progress }) => progress),
         ordered.map(({ writes }) => writes),
+        ordered.map(({ keepsBody }) => keepsBody ?? false),
       ],
     });
     if (rowCount === runs.length) return runs.map(() => 'recorded' as const);

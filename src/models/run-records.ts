@@ -17,7 +17,7 @@ export const RUN_RECORDS: RunRecords = {
     }),
   openFailures: ({ id, attempt }) =>
     new RunFailureBuffer(
-      (failures) => insertFailures(id, attempt, failures),
+      (failures, trx) => insertFailures(id, attempt, failures, trx),
       (error) => logger.error(error, { tag: TAG, during: 'keeping failed items of a run', runId: id }),
     ),
   saveCursor,

@@ -91,30 +91,33 @@ async function readPage(
   return rows;
 }
 
-/** Rows of batch_job_run and of batch_job_run_log. */
-export interface RunCounts {
-  readonly runs: number;
+/** What became, or would become, of old runs. */
+export interface Deleted {
+  /** Rows of batch_job_run_log. */
   readonly logLines: number;
+  /** Ids of those that were left. */
+  readonly kept: ReadonlySet<string>;
 }
 
 /**
  * Deletes these runs and their logs in one transaction. A run that is not old any more (it was started again since it was
  * found) or that another transaction holds stays, and is not waited for.
  */
-function deleteOldRuns({ ids }: OldRuns, rule: RetentionRule): Promise<RunCounts> {
+function deleteOldRuns(ids: readonly string[], rule: RetentionRule): Promise<Deleted> {
   return knex.transaction(async (trx) => {
-    const locked = await trx('batch_job_run').whereIn('id', ids).whereRaw(IS_OLD, bindingsOf(rule)).forUpdate().skipLocked().pluck('id');
+    const locked: string[] = await trx('batch_job_run').whereIn('id', [...ids]).whereRaw(IS_OLD, bindingsOf(rule)).forUpdate().skipLocked().pluck('id');
     // By a statement of its own, not by the foreign key's cascade, which goes run by run and tells no count.
     const logLines = await trx('batch_job_run_log').whereIn('runId', locked).delete();
-    const runs = await trx('batch_job_run').whereIn('id', locked).delete();
-    return { runs, logLines };
+    await trx('batch_job_run').whereIn('id', locked).delete();
+    const gone = new Set(locked);
+    return { logLines, kept: new Set(ids.filter((id) => !gone.has(id))) };
   });
 }
 
 /** What deleteOldRuns would delete. */
-async function countOldRuns({ ids }: OldRuns): Promise<RunCounts> {
-  const [lines] = await knex('batch_job_run_log').whereIn('runId', ids).count<{ count: string }[]>('* as count');
-  return { runs: ids.length, logLines: Number(lines!.count) };
+async function countOldRuns(ids: readonly string[]): Promise<Deleted> {
+  const [lines] = await knex('batch_job_run_log').whereIn('runId', [...ids]).count<{ count: string }[]>('* as count');
+  return { logLines: Number(lines!.count), kept: new Set() };
 }
 
 /** What goes from the tables batch_job_run and batch_job_run_log, and when. */

@@ -1,11 +1,12 @@
 import type { JSONData } from '../jobs/helpers.js';
-import { toJson } from '../lib/json.js';
 import { isRefusedData } from '../lib/postgres-fault.js';
 import { newRunId } from '../lib/run-id.js';
 import { tryCurrentRun } from '../lib/run-scope.js';
 import { ServiceError } from '../lib/service-error.js';
 import { toStorableJson } from '../lib/storable-json.js';
+import { type AuditedAct, recordAuditEvent } from './audit-event.js';
 import { BatchJob } from './batch-job.js';
+import type { BodySchema, KeptBody } from './run-body.js';
 import type { Claim, Delivery } from './run-claim.js';
 import { claimDelivery } from './run-delivery.js';
 import { claimAlone, isOverlap, overlapRefused, recordSkipped } from './run-overlap.js';
@@ -13,8 +14,7 @@ import { insertRunning, type NewRun, type RunTrigger } from './run-recorder.js';
 import { claimRestart, type Restart, type RestartClaim } from './run-restart.js';
 import { restartable } from './run-status.js';
 
-/** The largest body that can be sent is smaller. */
-const MOST_BODY_BYTES = 104_857_600;
+const MOST_KEYS_BYTES = 104_857_600;
 const FOREIGN_KEY_VIOLATION = '23503';
 const NOT_RECORDED = 'The run could not be recorded, so the job was not run. Send it again.';
 
@@ -22,6 +22,10 @@ const NOT_RECORDED = 'The run could not be recorded, so the job was not run. Sen
 export interface RunStart {
   readonly trigger?: RunTrigger | undefined;
   readonly body?: unknown;
+  /** What tells its personal data; default: 'none'. */
+  readonly bodySchema?: BodySchema | undefined;
+  /** For the audit trail; undefined for what the service or a job starts by itself. */
+  readonly audit?: AuditedAct | undefined;
   /** Whatever is started in a dry run is one too. */
   readonly isDryRun?: boolean | undefined;
   readonly requestedBy?: string | undefined;
@@ -31,6 +35,8 @@ export interface RunStart {
   readonly delivery?: Delivery | undefined;
   /** Not beside another run of the job: the one that finds one active is `skipped`. A dry run is never, since it changes nothing. */
   readonly overlap?: 'allow' | 'skip' | undefined;
+  /** How what it writes is counted; default: by the answers to its statements. */
+  readonly countWrites?: 'exact' | undefined;
   /** Not a new run, but the next attempt of this one. */
   readonly restart?: Restart | undefined;
   /** Just the items with these keys. */
@@ -46,18 +52,22 @@ type Started = (Extract<Claim, { claimed: true }> & Partial<RestartClaim>) | Ext
  * Commits that the run has started: as a new row, as a scheduler's delivery, or as the next attempt of an earlier run.
  * @throws {ServiceError} 503 when that could not be written, 409 when the run cannot be started again
  */
-export async function recordStarted(jobName: string, isDryRun: boolean, start: RunStart): Promise<Started> {
-  if (start.restart) return restarted(start.restart);
+export async function recordStarted(jobName: string, isDryRun: boolean, start: RunStart, kept: KeptBody): Promise<Started> {
+  if (start.restart) return restarted(jobName, start.restart, isDryRun, start.audit);
   const { trigger = 'run', requestedBy, delivery } = start;
-  const body = start.body === undefined ? undefined : toJson(start.body).text;
+  const id = newRunId();
   const run: NewRun = {
-    id: newRunId(),
+    id,
     jobName,
     trigger,
     isDryRun,
-    body: body && toStorableJson(body, MOST_BODY_BYTES),
+    body: kept.text,
+    isBodyRedacted: kept.isRedacted,
+    sealedBody: kept.seal(id),
+    audit: start.audit,
     requestedBy,
     parentRunId: start.parentRunId ?? tryCurrentRun()?.id,
+    onlyKeys: start.onlyKeys && toStorableJson(JSON.stringify(start.onlyKeys), MOST_KEYS_BYTES),
   };
   try {
     if (!BatchJob.isKnown(jobName)) await BatchJob.findOrCreateByName(jobName);
@@ -68,10 +78,11 @@ export async function recordStarted(jobName: string, isDryRun: boolean, start: R
   }
 }
 
-async function restarted(restart: Restart): Promise<Started> {
+async function restarted(jobName: string, restart: Restart, isDryRun: boolean, audit: AuditedAct | undefined): Promise<Started> {
   let claim: RestartClaim | undefined;
   try {
-    claim = await claimRestart(restart);
+    if (audit) await recordAuditEvent({ ...audit, outcome: 'allowed', jobName, runId: restart.id });
+    claim = await claimRestart(restart, isDryRun);
   } catch (cause) {
     throw isOverlap(cause) ? overlapRefused() : notRecorded(cause);
   }
@@ -81,6 +92,8 @@ async function restarted(restart: Restart): Promise<Started> {
 
 async function insert(run: NewRun, delivery: Delivery | undefined, isAlone: boolean): Promise<Claim> {
   try {
+    // Only the plain insert writes the entry itself.
+    if (run.audit && (delivery || isAlone)) await recordAuditEvent({ ...run.audit, outcome: 'allowed', jobName: run.jobName, runId: run.id });
     if (delivery) return (await claimDelivery(run, delivery, isAlone)) ?? (await recordSkipped(run, delivery));
     if (isAlone) return await claimAlone(run);
     await insertRunning(run);

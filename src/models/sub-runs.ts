@@ -26,7 +26,7 @@ export async function createSubRun(jobName: string): Promise<{ id: string }> {
   const since = performance.now();
   await insertRunning({ id, jobName, trigger: 'run', isDryRun: parent?.isDryRun ?? false, parentRunId: parent?.id });
   // Nothing of it can be stopped: it is a record, and its work is its parent's.
-  const run: SubRun = { id, parentRunId: parent?.id, leaseUntil: 0, askToStop: () => undefined, cancel: () => undefined };
+  const run: SubRun = { id, attempt: 1, parentRunId: parent?.id, leaseUntil: 0, askToStop: () => undefined, cancel: () => undefined };
   open.set(id, run);
   keepLease(run, since);
   return { id };

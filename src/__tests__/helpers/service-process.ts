@@ -36,7 +36,7 @@ export async function startServiceProcess(env: NodeJS.ProcessEnv = {}, { untilRe
   const isGone = () => child.exitCode !== null || child.signalCode !== null;
   const url = await waitUntil('the service listens', () => {
     if (isGone()) throw new Error(`the service ended:\n${output}`);
-    return /Listening on (http:\S+)/.exec(output)?.[1];
+    return /Listening on (http:[^\s"]+)/.exec(output)?.[1];
   });
   if (untilReady) await waitUntil('the service is ready', async () => (await fetch(`${url}/readyz`)).status === 200);
   return { url, child, exited, output: () => output };

@@ -1,5 +1,7 @@
 import path from 'node:path';
-import { createApp } from '@commons/backend/app.js';
+import { type AppParts, createApp } from '@commons/backend/app.js';
+import { createAuthenticator } from '@commons/backend/lib/auth/authenticator.js';
+import { envConfig } from '@commons/backend/lib/env-config.js';
 import { createJobRegistry, type JobRegistry } from '@commons/backend/lib/job-registry.js';
 
 const FIXTURES = path.resolve(__dirname, '../fixtures/jobs');
@@ -9,5 +11,14 @@ export const testRegistry = (folder = FIXTURES): JobRegistry =>
   createJobRegistry({ folder, importFile: (file) => import(file), loadTimeoutMs: 5_000 });
 
 /** The whole app over the fixture jobs, as the service builds it. */
-export const testApp = (registry = testRegistry()) =>
-  createApp({ registry, bodyLimit: 1_048_576, whyNotReady: async () => undefined });
+export const testApp = (registry = testRegistry(), parts: Partial<AppParts> = {}) =>
+  createApp({
+    registry,
+    bodyLimit: 1_048_576,
+    whyNotReady: async () => undefined,
+    authenticate: createAuthenticator(envConfig().auth),
+    isLocal: true,
+    whyFull: () => undefined,
+    trustedProxies: 0,
+    ...parts,
+  });

@@ -14,6 +14,15 @@ export interface BatchContext {
   readonly signal: AbortSignal;
 }
 
+/** What goes with each batch. */
+export interface WholeBatchContext<Row> extends BatchContext {
+  /**
+   * Counts one row of the batch as failed, though the batch as such succeeds: it is logged by its key, and kept with the run.
+   * @param reason no personal data
+   */
+  readonly fail: (row: Row, reason: string) => void;
+}
+
 /** A query as knex builds it, told from other iterables by toSQL. */
 export type RowQuery<Row> = PromiseLike<readonly Row[]> & { toSQL(): unknown };
 
@@ -50,6 +59,8 @@ interface CommonOptions<Row> {
    * attempt processed, looked at from 100 rows on and at the end. Default: none does.
    */
   readonly maxFailures?: number | `${number}%` | undefined;
+  /** Whatever the code throws ends the run, as it stands; what fails is then only what `batch` gives to fail(). Default: false. */
+  readonly stopOnError?: boolean;
   /**
    * Of an iterable: it gives the same items in the same order each time, so that a resumed run may pass over those that were
    * done. Otherwise it starts again from the first one, and repeats. Default: false.
@@ -70,7 +81,7 @@ interface BatchOptions<Row> extends CommonOptions<Row> {
    * Called for every batch, never with none. With `transaction: true` one that throws is rolled back and tried again in halves,
    * until the rows are found that fail; without, all of its rows count as failed, since what it has done cannot be known.
    */
-  readonly batch: (rows: readonly Row[], trx: Knex, context: BatchContext) => unknown;
+  readonly batch: (rows: readonly Row[], trx: Knex, context: WholeBatchContext<Row>) => unknown;
   readonly each?: undefined;
   readonly concurrency?: undefined;
 }

@@ -72,7 +72,7 @@ export class BatchPass<Row> {
     const { page, outcome } = isTransactional
       ? await knex.transaction((trx) => this.#pass(size, trx), { readOnly: work.isDryRun })
       : await this.#pass(size, undefined);
-    if (isTransactional) this.#failures.add(outcome.failures);
+    if (isTransactional) this.#failures.log(outcome.failures);
     this.#done = sum(this.#done, outcome.ended);
     this.#position = page.positionAfter(page.rows.length);
     return page.isLast;
@@ -95,7 +95,8 @@ export class BatchPass<Row> {
       else if (error instanceof TooManyFailures) this.#failures.add(outcome.failures);
       throw error;
     }
-    await this.#save(page.positionAfter(page.rows.length), sum(this.#done, outcome.ended), trx);
+    if (trx) this.#failures.keep(outcome.failures, work.isDryRun ? undefined : trx);
+    await this.#save(page.positionAfter(page.rows.length) ?? null, sum(this.#done, outcome.ended), trx);
     return { page, outcome };
   }
 
@@ -107,10 +108,11 @@ export class BatchPass<Row> {
 
   /** Of a page that was not finished, those that were done before the first that was not: a resumed run need not repeat them. */
   async #saveLeading(page: Page<Row>, leading: Done): Promise<void> {
-    if (leading.processed === 0) return;
+    const position = leading.processed > 0 ? page.positionAfter(leading.processed) : undefined;
+    if (position === undefined) return;
     try {
       const done = sum(this.#done, leading);
-      await this.#save(page.positionAfter(leading.processed), done, undefined);
+      await this.#save(position, done, undefined);
       this.#done = done;
     } catch (error) {
       // Why the page ended matters more. At worst a resumed run repeats the rows.

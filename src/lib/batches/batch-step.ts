@@ -23,7 +23,8 @@ export interface BatchStep {
   readonly progress: (counts: RunProgress) => void;
   /** Has the run keep `state`; with `trx`, from its commit on. */
   checkpoint(state: StepState, trx?: Knex.Transaction): Promise<void>;
-  readonly failure: (key: JSONData, error: unknown) => void;
+  /** Has the run keep a failed row; with `trx`, from its commit on. */
+  readonly failure: (key: JSONData, error: unknown, trx?: Knex.Transaction) => void;
 }
 
 /** The run's cursor: the states of its steps, by their numbers. */
@@ -78,7 +79,7 @@ function outerStep(run: BatchRun, steps: RunSteps, number: string): BatchStep {
       if (trx) void trx.executionPromise.then(keep, () => undefined);
       else keep();
     },
-    failure: (key, error) => run.failure({ key: number === '1' ? key : { step: number, key }, error }),
+    failure: (key, error, trx) => run.failure({ key: number === '1' ? key : { step: number, key }, error }, trx),
   };
 }
 

@@ -33,7 +33,7 @@ export class KeysetPages<Row> implements PageSource<Row> {
   }
 
   async read(position: JSONData | undefined, size: number, trx: Knex.Transaction | undefined): Promise<Page<Row>> {
-    const range = await this.#rangeFrom(position);
+    const range = await this.#rangeFrom(position, trx);
     if (!range) return { rows: [], keys: [], positionAfter: () => null, isLast: true };
     const query = this.#query.between(range.after ?? undefined, range.upTo, this.#isLocking).limit(size + 1);
     // The row behind the page tells whether there is more, and that the page does not end between two of the same key.
@@ -54,14 +54,14 @@ export class KeysetPages<Row> implements PageSource<Row> {
   async close(): Promise<void> {}
 
   /** @returns undefined where there is no row at all */
-  async #rangeFrom(position: JSONData | undefined): Promise<Range | undefined> {
+  async #rangeFrom(position: JSONData | undefined, trx: Knex.Transaction | undefined): Promise<Range | undefined> {
     const isFirst = this.#upTo === undefined;
-    if (isFirst) await this.#query.learnTypes();
+    if (isFirst) await this.#query.learnTypes(trx);
     if (position !== undefined) {
       this.#upTo ??= null;
       return this.#checkedRange(position);
     }
-    if (isFirst) this.#upTo = await this.#findGreatest();
+    if (isFirst) this.#upTo = await this.#findGreatest(trx);
     return this.#upTo ? { key: this.#key, after: null, upTo: this.#upTo } : undefined;
   }
 
@@ -73,10 +73,10 @@ export class KeysetPages<Row> implements PageSource<Row> {
     return range as Range;
   }
 
-  async #findGreatest(): Promise<KeyTexts | null> {
+  async #findGreatest(trx: Knex.Transaction | undefined): Promise<KeyTexts | null> {
     // Nulls come first in descending order, so a single column needs no query of its own to be found without.
-    const found: KeyedRow[] = await this.#query.greatest();
-    const withNull: KeyedRow[] = this.#key.length > 1 ? await this.#query.withNull() : [];
+    const found = await readIn(this.#query.greatest(), trx);
+    const withNull = this.#key.length > 1 ? await readIn(this.#query.withNull(), trx) : [];
     const { keys } = takeKeys([...withNull, ...found].slice(0, 1), this.#key);
     return keys[0] === undefined ? null : textsOf(keys[0], this.#key.length);
   }
@@ -101,7 +101,7 @@ export class RowsOfKeys<Row> implements PageSource<Row> {
   async read(position: JSONData | undefined, size: number, trx: Knex.Transaction | undefined): Promise<Page<Row>> {
     const start = typeof position === 'number' ? position : 0;
     const wanted = this.#keys.slice(start, start + size);
-    if (wanted.length > 0 && !this.#knowsTypes) await this.#query.learnTypes();
+    if (wanted.length > 0 && !this.#knowsTypes) await this.#query.learnTypes(trx);
     this.#knowsTypes = true;
     const read = wanted.length === 0 ? [] : await readIn(this.#query.withKeys(wanted, this.#isLocking), trx);
     const { rows, keys } = takeKeys<Row>(read, this.#columns);
@@ -109,7 +109,7 @@ export class RowsOfKeys<Row> implements PageSource<Row> {
       rows,
       keys,
       // The rows come in another order than the keys were given in: a page counts as a whole.
-      positionAfter: (count) => (count === rows.length ? start + wanted.length : start),
+      positionAfter: (count) => (count === rows.length ? start + wanted.length : undefined),
       isLast: start + wanted.length >= this.#keys.length,
     };
   }
@@ -121,6 +121,7 @@ export class RowsOfKeys<Row> implements PageSource<Row> {
   async close(): Promise<void> {}
 }
 
+/** In the batch's own transaction: with a connection of another, runs that each hold one could wait for each other. */
 async function readIn(query: Knex.QueryBuilder, trx: Knex.Transaction | undefined): Promise<KeyedRow[]> {
   return trx ? query.transacting(trx) : query;
 }

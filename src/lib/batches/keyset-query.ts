@@ -41,11 +41,11 @@ export class KeysetQuery {
   }
 
   /** Asks Postgres for the types of the key's columns. Must come first. It runs nothing of the query. */
-  async learnTypes(): Promise<void> {
+  async learnTypes(trx: Knex.Transaction | undefined): Promise<void> {
     const columns = this.#columns.map((column) => this.#unlocked().clearSelect().select(knex.ref(column)).whereRaw('false'));
     // With -1 as its modifier, a type is named without a length: cast to `character`, a text would be cut to one character.
     const selects = columns.map((_, at) => `format_type(pg_typeof((?))::oid, -1) as "${at}"`);
-    const { rows } = await knex.raw<{ rows: Record<string, string>[] }>(`select ${selects.join(', ')}`, columns);
+    const { rows } = await (trx ?? knex).raw<{ rows: Record<string, string>[] }>(`select ${selects.join(', ')}`, columns);
     this.#types = columns.map((_, at) => rows[0]![at]!);
   }
 

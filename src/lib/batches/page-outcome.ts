@@ -1,6 +1,6 @@
 import type { JSONData } from '../../jobs/helpers.js';
 import type { Done } from './batch-progress.js';
-import type { PageSink } from './perform-page.js';
+import type { PageSink } from './page-sink.js';
 
 /** Rows that failed by one error. */
 export interface Failure {

@@ -6,8 +6,8 @@ export interface Page<Row> {
   readonly rows: readonly Row[];
   /** What each row is called where it fails: in the order of the rows. */
   readonly keys: readonly JSONData[];
-  /** Where to go on after the first `count` rows of this page. */
-  positionAfter(count: number): JSONData;
+  /** Where to go on after the first `count` rows of this page; undefined where that cannot be said of a part of it. */
+  positionAfter(count: number): JSONData | undefined;
   readonly isLast: boolean;
 }
 

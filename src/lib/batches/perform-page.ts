@@ -2,6 +2,8 @@ import type { Knex } from 'knex';
 import { asyncMap } from '../async-map.js';
 import knex from '../knex.js';
 import type { BatchContext, ProcessInBatchesOptions } from './batch-options.js';
+import type { PageSink } from './page-sink.js';
+import { ReportedFailures } from './reported-failures.js';
 
 /** The job's code, and what goes with each call of it. */
 export interface PageWork<Row> {
@@ -9,19 +11,14 @@ export interface PageWork<Row> {
   readonly batch: ProcessInBatchesOptions<Row>['batch'];
   readonly concurrency: number | undefined;
   readonly isDryRun: boolean;
+  readonly stopsOnError: boolean;
   readonly signal: AbortSignal;
-}
-
-/** Hears how the rows of a page ended, by their places in it. It may throw to end the pass. */
-export interface PageSink {
-  succeeded(places: readonly number[]): void;
-  failed(places: readonly number[], error: unknown): void;
 }
 
 /**
  * Runs the job's code on the rows.
  * @param trx each call gets a savepoint of it, so that one that fails leaves nothing behind
- * @throws the signal's reason, what the sink throws, or an error that every other row would meet with too
+ * @throws the signal's reason, what the sink throws, an error that every other row would meet with too, or any with stopsOnError
  */
 export async function performPage<Row>(work: PageWork<Row>, rows: readonly Row[], trx: Knex.Transaction | undefined, sink: PageSink): Promise<void> {
   const { each, batch, concurrency = 1, signal } = work;
@@ -29,22 +26,23 @@ export async function performPage<Row>(work: PageWork<Row>, rows: readonly Row[]
   const call = (use: (context: BatchContext) => unknown): Promise<unknown> =>
     trx ? trx.transaction(async (savepoint) => void (await use(contextWith(savepoint)))) : (async () => use(contextWith(knex)))();
 
-  /** @returns whether it succeeded */
-  async function attempt(places: readonly number[], use: (context: BatchContext) => unknown, onError: (error: unknown) => unknown): Promise<void> {
+  async function attempt(use: (context: BatchContext) => unknown, onSuccess: () => void, onError: (error: unknown) => unknown): Promise<void> {
     signal.throwIfAborted();
     try {
       await call(use);
     } catch (error) {
       signal.throwIfAborted();
-      if (isRefusedWrite(error)) throw error;
+      if (work.stopsOnError || isRefusedWrite(error)) throw error;
       return void (await onError(error));
     }
-    sink.succeeded(places);
+    onSuccess();
   }
 
   async function performBatch(places: readonly number[]): Promise<void> {
     const part = places.length === rows.length ? rows : places.map((place) => rows[place]!);
-    await attempt(places, (context) => batch!(part, context.trx, context), async (error) => {
+    const failures = new ReportedFailures(part);
+    const use = (context: BatchContext) => batch!(part, context.trx, { ...context, fail: (row, reason) => failures.add(row, reason) });
+    await attempt(use, () => failures.tell(places, sink), async (error) => {
       if (!trx || places.length === 1) return sink.failed(places, error);
       const half = places.length >> 1;
       await performBatch(places.slice(0, half));
@@ -55,7 +53,7 @@ export async function performPage<Row>(work: PageWork<Row>, rows: readonly Row[]
   if (batch) return performBatch([...rows.keys()]);
   await asyncMap(
     rows,
-    (row, place) => attempt([place], (context) => each!(row, context), (error) => sink.failed([place], error)),
+    (row, place) => attempt((context) => each!(row, context), () => sink.succeeded([place]), (error) => sink.failed([place], error)),
     concurrency,
   );
 }

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { spoilsConnection } from '../postgres-fault.js';
 import { sendCancelRequest } from './cancel-request.js';
 import { DryRunWrite, RunStopped } from './errors.js';
+import { ExactCount, type Question } from './exact-count.js';
 import { DriverClient, type DriverQuery } from './pg-internals.js';
 import type { HeldConnection, RunDatabase } from './run-database.js';
 import { WriteCount } from './write-count.js';
@@ -29,6 +30,7 @@ export class RunConnection extends DriverClient implements HeldConnection {
   readonly isReadOnly: boolean;
   giveBack: () => Promise<void> = () => this.end().catch(ignore);
   readonly #count = new WriteCount((writes) => this.run?.addWrites(writes));
+  readonly #exactCount = new ExactCount(this.#count);
   #stopping: Promise<void> | undefined;
 
   /** @param isReadOnly its transactions are read-only, unless one says of itself that it is not */
@@ -73,15 +75,31 @@ export class RunConnection extends DriverClient implements HeldConnection {
     if (refusal) return this.#refuse(refusal, sql, callback);
     // A named statement is prepared once, and must keep its text.
     if (!query.name) query.text = run.tag + sql;
-    super.query(query, undefined, (error: Error | null, result: unknown) => {
+    const question = run.countsExactly ? this.#exactCount.questionFor(sql, this.readyForQuery && this.getTransactionStatus() === 'I') : undefined;
+    const done: Callback = (error, result) => {
       if (error) callback(meaningOf(error, sql, run));
       else callback(null, result);
-    });
+    };
+    if (question) this.#sendWith(question, run, query, done);
+    else super.query(query, undefined, done);
   }
 
   stop(): Promise<void> {
     this.isSpent = true;
     return (this.#stopping ??= this.#stop());
+  }
+
+  /** Sends `query` with a question right before or right after it. Its caller waits for both, since pg shall queue nothing. */
+  #sendWith({ sql, when, answered }: Question, run: RunDatabase, query: Config, callback: Callback): void {
+    const answeredInRun = AsyncResource.bind(answered);
+    const ask = (then: (fault: Error | undefined) => void) =>
+      super.query(run.tag + sql, undefined, (error: Error | null, result: unknown) => then(answeredInRun(error, result)));
+    if (when === 'after') return void super.query(query, undefined, (error: Error | null, result: unknown) => ask(() => callback(error, result)));
+    ask((fault) => {
+      // Stopped meanwhile: a COMMIT would keep what stop() is about to roll back.
+      if (run.refusal) process.nextTick(callback, run.refusal);
+      else super.query(query, undefined, (error: Error | null, result: unknown) => callback(fault ?? error, result));
+    });
   }
 
   /** A cursor or a COPY stream: it speaks the protocol itself, and emits in the context of the socket unless it is bound. */
@@ -141,6 +159,7 @@ export class RunConnection extends DriverClient implements HeldConnection {
     const sql = this.#untagged(query);
     if (this.run && leavesState(tag, sql)) this.isSpent = true;
     this.#count.statementDone(query, sql, tag);
+    this.#exactCount.statementDone(sql, tag);
   }
 
   #failed(error: pg.DatabaseError): void {
@@ -156,6 +175,7 @@ export class RunConnection extends DriverClient implements HeldConnection {
     const query = this._getActiveQuery();
     if (query?.cursor) this.#count.statementLeft(query, this.#untagged(query));
     this.#count.ready(status === 'I');
+    if (status === 'I') this.#exactCount.idle();
   }
 
   #untagged(query: DriverQuery): string {

@@ -8,6 +8,8 @@ export interface DatabaseRun {
   readonly jobName: string;
   readonly isDryRun: boolean;
   readonly signal: AbortSignal;
+  /** 'exact': what its transactions write is counted by the server's own counters; default: by its answers to statements. */
+  readonly countWrites?: 'exact' | undefined;
 }
 
 /** A connection that a run uses. Neither method rejects. */
@@ -46,6 +48,10 @@ export class RunDatabase {
 
   get isDryRun(): boolean {
     return this.#run.isDryRun;
+  }
+
+  get countsExactly(): boolean {
+    return this.#run.countWrites === 'exact' && !this.#run.isDryRun;
   }
 
   /** The comment that goes before its statements. */

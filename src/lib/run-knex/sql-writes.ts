@@ -9,10 +9,11 @@ export interface SqlStep {
   readonly isTop: boolean;
 }
 
-const PART = String.raw`(?:"(?:[^"]|"")+"|[\w$\u0080-\uffff]+)`;
+/** One part of a name, quoted or not; as the source of a regular expression. */
+export const NAME_PART = String.raw`(?:"(?:[^"]|"")+"|[\w$\u0080-\uffff]+)`;
 const GAP = String.raw`(?:\s|--[^\n]*|/\*[\s\S]*?\*/)+`;
 const ONLY = `(?:${GAP}only)?`;
-const NAME = String.raw`${PART}(?:\s*\.\s*${PART})*`;
+const NAME = String.raw`${NAME_PART}(?:\s*\.\s*${NAME_PART})*`;
 const COLUMNS = String.raw`(?:\s*\([^)]*\))?\s*`;
 /** What makes `UPDATE` something other than a statement: FOR UPDATE, ON UPDATE CASCADE, BEFORE UPDATE, ... */
 const NO_STATEMENT = String.raw`(?<!\b(?:for|do|key|then|on|before|after|of|or)\s+)`;
@@ -28,15 +29,16 @@ const TOKEN = new RegExp(
     String.raw`\b(?:(insert)${GAP}into|${NO_STATEMENT}(update)${ONLY}(?!\s+set\b)|(delete)${GAP}from${ONLY}|(merge)${GAP}into${ONLY})${GAP}(${NAME})`,
     String.raw`\bcopy${GAP}(${NAME})(?=${COLUMNS}from\b)`,
     String.raw`\btruncate(?:${GAP}table)?${ONLY}${GAP}(${NAME}(?:\s*,\s*(?:only\s+)?${NAME})*)`,
-    String.raw`\bsavepoint\s+(${PART})`,
-    String.raw`\brelease(?:\s+savepoint)?\s+(${PART})`,
-    String.raw`\b(rollback)(?:\s+(?:work|transaction))?(?:\s+to(?:\s+savepoint)?\s+(${PART}))?`,
+    String.raw`\bsavepoint\s+(${NAME_PART})`,
+    String.raw`\brelease(?:\s+savepoint)?\s+(${NAME_PART})`,
+    String.raw`\b(rollback)(?:\s+(?:work|transaction))?(?:\s+to(?:\s+savepoint)?\s+(${NAME_PART}))?`,
   ].join('|'),
   'gi',
 );
-const PARTS = new RegExp(PART, 'g');
+const PARTS = new RegExp(NAME_PART, 'g');
 
-const plainName = (name: string): string =>
+/** A name as SQL writes it, without its quotes: `"My Schema"."T"` is `My Schema.T`. */
+export const plainName = (name: string): string =>
   (name.match(PARTS) ?? []).map((part) => (part.startsWith('"') ? part.slice(1, -1).replaceAll('""', '"') : part.toLowerCase())).join('.');
 
 /** Texts kept with what was found in them: a job sends the same few again and again. In characters. */
@@ -53,6 +55,8 @@ export function stepsOf(sql: string): readonly SqlStep[] {
     cachedText = 0;
   }
   const steps = findSteps(sql);
+  // A savepoint's name is a new one each time: its text does not come again.
+  if (steps.some(({ verb }) => verb === 'savepoint' || verb === 'release' || verb === 'rollback')) return steps;
   cache.set(sql, steps);
   cachedText += sql.length;
   return steps;

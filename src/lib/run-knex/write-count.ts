@@ -44,6 +44,15 @@ export class WriteCount {
     else this.#moveBetweenSavepoints(command as 'savepoint' | 'release' | 'rollback');
   }
 
+  /**
+   * What the open transaction wrote, as the server itself counted it: it replaces what was gathered here.
+   * @param isUncounted tables of which the server counts nothing; of these, and of every TRUNCATE, what was gathered stays
+   */
+  replace(writes: readonly CountedWrite[], isUncounted: (table: string) => boolean): void {
+    const kept = this.#frames.flatMap((frame) => frame.writes.filter(({ verb, table }) => verb === 'truncate' || isUncounted(table)));
+    this.#frames = [{ savepoint: '', writes: [...writes, ...kept] }];
+  }
+
   /** An error came back, so the transaction that the statement was in is lost (or its own, where it had none). */
   failed(): void {
     this.#hasFailed = true;

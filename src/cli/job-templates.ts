@@ -1,0 +1,120 @@
+import { isCategory, type JobCategory } from '../lib/job-categories.js';
+import { functionNameOf } from '../lib/job-function-name.js';
+import { CliError } from './cli-error.js';
+
+/** What a category's template works on, and what a table has to have for its spec. */
+interface TemplateFacts {
+  readonly table: string;
+  readonly column: string;
+  /** The type of that column. */
+  readonly type: string;
+  /** Further columns that it uses, as `create table` takes them. */
+  readonly columns: readonly string[];
+  /** Tables that it uses besides. */
+  readonly others?: readonly string[];
+}
+
+const CREATED = '"createdBy" uuid';
+const UPDATED = ['"updatedAt" timestamptz not null default now()', '"updatedBy" uuid'];
+const DELETED = ['"deletedAt" timestamptz', '"deletedBy" uuid'];
+const OPEN = `status text not null default 'open'`;
+
+export const TEMPLATES: Readonly<Record<JobCategory, TemplateFacts>> = {
+  backfill: { table: 'patient', column: 'phone', type: 'text', columns: UPDATED, others: ['user'] },
+  cache: {
+    table: 'member_signal',
+    column: 'value',
+    type: 'double precision',
+    columns: ['"memberId" text', 'signal text', '"observedAt" timestamptz', '"updatedAt" timestamptz not null default now()', 'primary key ("memberId", signal)'],
+  },
+  export: { table: 'patient', column: 'phone', type: 'text', columns: [] },
+  bulk: { table: 'task', column: 'deleteReason', type: 'text', columns: [...DELETED, ...UPDATED], others: ['user'] },
+  sync: { table: 'clinician_mapping', column: 'displayName', type: 'text', columns: ['"externalId" text', '"syncedAt" timestamptz', ...UPDATED], others: ['user'] },
+  create: { table: 'market', column: 'state', type: 'text', columns: ['name text unique'] },
+  delete: { table: 'task', column: 'expiresAt', type: 'timestamptz', columns: [...DELETED, ...UPDATED], others: ['user'] },
+  update: { table: 'workflow', column: 'priority', type: 'text', columns: [OPEN, ...UPDATED], others: ['user'] },
+  start: { table: 'workflow', column: 'type', type: 'text', columns: ['"patientId" uuid', OPEN, CREATED, ...UPDATED], others: ['user', 'patient'] },
+  cleanup: { table: 'task', column: 'deletedAt', type: 'timestamptz', columns: [] },
+  cancel: { table: 'workflow', column: 'dueAt', type: 'timestamptz', columns: [OPEN, '"closedAt" timestamptz', '"cancelReason" text', ...UPDATED], others: ['user'] },
+};
+
+/** Two files: a job and its spec. */
+export interface JobFiles {
+  readonly job: string;
+  readonly spec: string;
+}
+
+export interface WantedJob {
+  readonly slug: string;
+  /** Undefined: the plain template, which works on no table. */
+  readonly category: JobCategory | undefined;
+  readonly table?: string | undefined;
+  readonly column?: string | undefined;
+  /** The module of the job, as its spec imports it. */
+  readonly module: string;
+}
+
+/** The name that stands in a category's template, and is its file's. */
+export const templateSlug = (category: JobCategory | undefined): string => (category ? `${category}-template-name` : 'template-name');
+
+/**
+ * The template's files under the wanted names. A spec that is to work on another table or column than the template's own works on a
+ * stand-in for it, since its factory, where there is one, may not make what the spec needs.
+ * @throws {CliError} when the table or column is none, or the template uses it for something else
+ */
+export function fillTemplate(template: JobFiles, wanted: WantedJob): JobFiles {
+  const own = templateSlug(wanted.category);
+  const named = ({ job, spec }: JobFiles): JobFiles => ({
+    job: rename(job, own, wanted.slug),
+    spec: rename(spec.replace(`@commons/backend/__tests__/fixtures/templates/${own}.js`, wanted.module), own, wanted.slug),
+  });
+  if (!wanted.category) {
+    if (wanted.table !== undefined || wanted.column !== undefined) throw new CliError('--table and --column go with a category; the plain template works on no table');
+    return named(template);
+  }
+  const facts = TEMPLATES[wanted.category];
+  const { table = facts.table, column = facts.column } = wanted;
+  checkNames(facts, table, column);
+  if (table === facts.table && column === facts.column) return named(template);
+  const put = (text: string) => text.replace(new RegExp(`(?<!import )\\b(${facts.table}|${facts.column})\\b`, 'g'), (word) => (word === facts.table ? table : column));
+  // The names last: they may hold the very words.
+  return named({ job: put(template.job), spec: put(withStandIn(template.spec, facts, table)) });
+}
+
+function rename(text: string, own: string, slug: string): string {
+  return text.replaceAll(own, slug).replaceAll(functionNameOf(own), functionNameOf(slug));
+}
+
+/** snake_case as tables are, and a length that Postgres keeps. */
+const TABLE = /^[a-z][a-z0-9_]{0,62}$/;
+const COLUMN = /^[a-zA-Z][a-zA-Z0-9_]{0,62}$/;
+
+function checkNames({ table: ownTable, column: ownColumn, columns, others = [] }: TemplateFacts, table: string, column: string): void {
+  if (!TABLE.test(table)) throw new CliError(`--table ${JSON.stringify(table)} is no table's name: a-z, 0-9 and _, a letter first, 63 characters at most`);
+  if (!COLUMN.test(column)) throw new CliError(`--column ${JSON.stringify(column)} is no column's name: letters, digits and _, a letter first, 63 characters at most`);
+  if (table !== ownTable && others.includes(table)) throw new CliError(`the template uses the table ${table} besides. Make the job without --table, and write your table in`);
+  const used = ['id', ...columns.map((definition) => /^"?(\w+)/.exec(definition)![1]!)];
+  if (column !== ownColumn && used.includes(column)) throw new CliError(`the template uses the column ${column} for something else. Make the job without --column, and write it in`);
+}
+
+/** In place of the table's factory. */
+function withStandIn(spec: string, { table, column, type, columns }: TemplateFacts, newTable: string): string {
+  const factory = (name: string) => `${functionNameOf(name.replace(/_+/g, '-').replace(/-$/, ''))}Factory`;
+  const own = importLine(factory(table), `factories/${table.replaceAll('_', '-')}-factory.js`);
+  const made = spec.includes(own) ? `const ${factory(newTable)} = ` : '';
+  const sql = [`"${column}" ${type}`, ...columns].map((definition) => `  ${definition.includes("'") ? JSON.stringify(definition) : `'${definition}'`},\n`).join('');
+  const standIn = `// Stands in for ${table}, in this spec's own database, with what the job uses of it. Once it has a factory, that belongs here.\n${made}standInTable('${table}', [\n${sql}]);\n`;
+  return (spec.includes(own) ? spec : spec.replace('\n\njest.mock(', `\n${own}\njest.mock(`))
+    .replace(own, importLine('standInTable', 'stand-in-table.js'))
+    .replaceAll(factory(table), factory(newTable))
+    .replace(/(\njest\.mock\('[^']+'\);\n)(?!jest\.mock)/, `$1\n${standIn}`);
+}
+
+const HELPERS = '@commons/backend/__tests__/helpers';
+const importLine = (name: string, file: string): string => `import { ${name} } from '${HELPERS}/${file}';\n`;
+
+/** The category that a word on the command line names, with or without its hyphen. */
+export const categoryNamed = (word: string): JobCategory | undefined => {
+  const name = word.replace(/-$/, '');
+  return isCategory(name) ? name : undefined;
+};

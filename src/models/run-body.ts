@@ -1,0 +1,64 @@
+import type { ZodType } from 'zod';
+import type { JSONData } from '../jobs/helpers.js';
+import { envConfig } from '../lib/env-config.js';
+import { toJson } from '../lib/json.js';
+import { redactBody } from '../lib/personal-data/redact-body.js';
+import { createScrubber, type Scrubber } from '../lib/personal-data/scrubber.js';
+import { openBody, sealBody } from '../lib/personal-data/sealed-body.js';
+import { recorderPool } from '../lib/service-pools.js';
+import { toStorableJson } from '../lib/storable-json.js';
+
+/** The largest body that can be sent is smaller. */
+const MOST_BODY_BYTES = 104_857_600;
+
+/** How a body's personal data are told: by the job's RequestBody; a job that cannot be loaded may have had one. */
+export type BodySchema = ZodType | 'none' | 'unknown';
+
+/** A run's body as its row keeps it. */
+export interface KeptBody {
+  /** JSON text that Postgres takes; undefined for none. */
+  readonly text: string | undefined;
+  /** Something was taken out of it. */
+  readonly isRedacted: boolean;
+  /** The whole body for the run with that id, encrypted; undefined where nothing was taken out, or there is no key (BODY_KEYS). */
+  readonly seal: (runId: string) => Buffer | undefined;
+  /** Keeps what was taken out of the body out of whatever else the run leaves behind. */
+  readonly scrubber: Scrubber | undefined;
+}
+
+const NOT_SEALED = (): undefined => undefined;
+
+/** What may be kept of a body, and how. */
+export function bodyToKeep(body: unknown, schema: BodySchema): KeptBody {
+  const text = body === undefined ? undefined : toJson(body).text;
+  if (text === undefined || text === '{}') return { text, isRedacted: false, seal: NOT_SEALED, scrubber: undefined };
+  const plain = JSON.parse(text) as JSONData;
+  const { redactionKey, bodyKeys } = envConfig();
+  const redacted = schema === 'unknown' ? { body: UNKNOWN, values: [] } : redactBody(plain, schema === 'none' ? undefined : schema, redactionKey);
+  if (!redacted) return { text: toStorableJson(text, MOST_BODY_BYTES), isRedacted: false, seal: NOT_SEALED, scrubber: undefined };
+  return {
+    text: toStorableJson(JSON.stringify(redacted.body), MOST_BODY_BYTES),
+    isRedacted: true,
+    seal: (runId) => (bodyKeys ? sealBody(text, runId, bodyKeys) : undefined),
+    scrubber: createScrubber(redacted.values),
+  };
+}
+
+const UNKNOWN = '[Not kept: the job could not be loaded, so nobody knows what of it is personal]';
+
+/** The whole body of a run whose row holds it redacted, or undefined when it was not kept, is erased, or its key is gone. */
+export async function openSealedBody(runId: string): Promise<JSONData | undefined> {
+  const { rows } = await recorderPool.query<{ sealedBody: Buffer | null }>({ text: 'select "sealedBody" from batch_job_run where id = $1', values: [runId] });
+  const sealed = rows[0]?.sealedBody;
+  const text = sealed && openBody(sealed, runId, envConfig().bodyKeys ?? []);
+  return text === undefined || text === null ? undefined : (JSON.parse(text) as JSONData);
+}
+
+/** Erases the sealed bodies of runs that ended longer ago than BODY_RETENTION: nobody will start them again. @returns how many */
+export async function eraseOldBodies(): Promise<number> {
+  const { rowCount } = await recorderPool.query({
+    text: `update batch_job_run set "sealedBody" = null where "sealedBody" is not null and "finishedAt" < now() - $1 * interval '1 ms'`,
+    values: [envConfig().bodyRetention],
+  });
+  return rowCount ?? 0;
+}
