@@ -8,6 +8,7 @@ import { errorHandler, notFoundHandler } from './handlers/error-handler.js';
 import { healthzHandler, readyzHandler, type WhyNotReady } from './handlers/health-handlers.js';
 import { legacyPath } from './handlers/legacy-path.js';
 import { ownHostHandler } from './handlers/own-host-handler.js';
+import { plainAddressHandler } from './handlers/plain-address-handler.js';
 import { rateLimitHandler } from './handlers/rate-limit-handler.js';
 import { readBody } from './handlers/read-body.js';
 import { rehearseHandler } from './handlers/rehearse-handler.js';
@@ -42,7 +43,10 @@ export function createApp({ registry, bodyLimit, whyNotReady, authenticate, isLo
   const app = express();
   app.disable('x-powered-by');
   app.set('trust proxy', trustedProxies);
+  // A proxy's rule for an address, and the audit trail, see it as the routes do.
+  app.enable('case sensitive routing');
   app.use(securityHeaders());
+  app.use(plainAddressHandler);
   if (isLocal) app.use(ownHostHandler);
 
   app.get('/healthz', healthzHandler);

@@ -7,6 +7,8 @@ export interface ServerCommand {
   readonly env?: Readonly<Record<string, string>> | undefined;
   /** Where it runs. Ours reads a .env there, so it is a folder that has none. */
   readonly cwd: string;
+  /** Gets all that it prints; else only the last of it is kept, for error messages. */
+  readonly onOutput?: ((text: Buffer) => void) | undefined;
 }
 
 /** A server that was spawned, and may not listen yet. */
@@ -40,7 +42,7 @@ const READY = /\bReady\b/;
 const PATIENCE_MS = 60_000;
 
 /** Spawns a server on a free port. Nothing of the caller's environment reaches it but PATH and HOME. */
-export function launchServer({ args, env = {}, cwd }: ServerCommand): LaunchedServer {
+export function launchServer({ args, env = {}, cwd, onOutput }: ServerCommand): LaunchedServer {
   const spawned = performance.now();
   const { PATH = '', HOME = '' } = process.env;
   const child = spawn(process.execPath, args, {
@@ -53,6 +55,7 @@ export function launchServer({ args, env = {}, cwd }: ServerCommand): LaunchedSe
   let output = '';
   const outputs = [child.stdout, child.stderr];
   for (const stream of outputs) stream.on('data', (text: Buffer) => void (output = (output + text.toString()).slice(-20_000)));
+  if (onOutput) for (const stream of outputs) stream.on('data', onOutput);
 
   /** The first line that fits, and ms from the spawn to it. Whoever does not ask for it is not troubled by its failure. */
   const said = (pattern: RegExp) => {

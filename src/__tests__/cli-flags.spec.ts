@@ -134,6 +134,24 @@ describe('the flags of a job', () => {
     expect(fields(['--children', '{"name":"x"}'], tree)).toEqual({ children: [{ name: 'x' }] });
   });
 
+  it('tells of a union what all of its parts say', () => {
+    const either = z.discriminatedUnion('mode', [
+      z.object({ mode: z.literal('preview').describe('Looks.'), isDryRun: z.literal(true).default(true).describe('Always.'), size: z.int().default(5) }),
+      z.object({ mode: z.literal('apply').describe('Does it.'), isDryRun: z.boolean().default(false).describe('Or just looks.'), size: z.int().default(5) }),
+      z.object({ mode: z.enum(['one', 'two']).describe('In part.'), isDryRun: z.boolean().default(false).describe('Or just looks.'), npi: z.string().describe('Which.') }),
+    ]);
+    const text = jobHelp('do-it', {}, flagsOf(either));
+    expect(text).toMatch(/--mode <preview\|apply\|one\|two> +preview: Looks\. apply: Does it\. In part\. \(required\)\n/);
+    expect(text).toMatch(/--is-dry-run, --no-is-dry-run +Always\. Or just looks\.\n/);
+    expect(text).toMatch(/--size <number> +size \(default: 5\)\n/);
+    expect(text).toMatch(/--npi <string> +Which\.\n/);
+  });
+
+  it('keeps the description of a field that is marked as personal', () => {
+    const marked = z.object({ email: z.email().optional().describe('Whose.').meta({ pii: true }), csv: z.string().meta({ pii: true }).describe('All.') });
+    expect(flagsOf(marked)).toMatchObject([{ name: 'email', description: 'Whose.', isRequired: false }, { name: 'csv', description: 'All.', isRequired: true }]);
+  });
+
   it('has none where the body is no object', () => {
     expect(flagsOf(z.array(z.string()))).toEqual([]);
     expect(refused(['--x', '1'], z.string())).toContain('Its flags: none');

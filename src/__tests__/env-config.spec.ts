@@ -37,6 +37,12 @@ describe('readEnvConfig', () => {
     expect(read).toThrow(/DD_DOGSTATSD_PORT: '0' is no whole number/);
   });
 
+  it('knows from which hosts a source may come', () => {
+    expect(readEnvConfig({})).toMatchObject({ sourceFolder: undefined, sourceHosts: undefined });
+    expect(readEnvConfig({ SOURCE_HOSTS: 'Example.com, example.org' }).sourceHosts).toEqual(new Set(['example.com', 'example.org']));
+    for (const wrong of ['https://example.com', 'example.com:81', 'example.com/x', 'a b', 'a@b', ',']) expect(() => readEnvConfig({ SOURCE_HOSTS: wrong })).toThrow(/SOURCE_HOSTS: '.*' is no host/);
+  });
+
   it('never repeats a database address, which holds a password', () => {
     const read = () => readEnvConfig({ DATABASE_URL: 'mysql://user:hunter2@host/db' });
     expect(read).toThrow(/DATABASE_URL: it is no Postgres address/);

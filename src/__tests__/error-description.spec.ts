@@ -24,7 +24,7 @@ describe('describeError', () => {
   });
 
   it('describes what is no error', () => {
-    expect([undefined, null, 'oh no', 5n, { a: 1 }].map(describeError)).toEqual([
+    expect([undefined, null, 'oh no', 5n, { a: 1 }].map((thrown) => describeError(thrown))).toEqual([
       { name: 'NonError', message: 'undefined was thrown' },
       { name: 'NonError', message: 'null was thrown' },
       { name: 'NonError', message: 'oh no' },

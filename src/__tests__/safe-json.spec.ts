@@ -26,7 +26,7 @@ describe('toSafeJson', () => {
 
   it('gives undefined for undefined only', () => {
     expect(toSafeJson(undefined)).toBeUndefined();
-    expect([null, () => 1, Symbol('s'), NaN].map(toSafeJson)).toEqual(['null', '"[Function]"', '"Symbol(s)"', '"NaN"']);
+    expect([null, () => 1, Symbol('s'), NaN].map((value) => toSafeJson(value))).toEqual(['null', '"[Function]"', '"Symbol(s)"', '"NaN"']);
   });
 
   it('shows what JSON does not know', () => {

@@ -34,17 +34,19 @@ interface Field {
   readonly isRequired: boolean;
 }
 
-/** Also those of an intersection's parts, and of a union's, of which none is required by itself. */
+/** Also those of an intersection's parts, and of a union's, of which one is required when it is in each of the parts. */
 function fieldsOf(schema: JsonSchema, root: JsonSchema, depth = 0): Field[] {
   if (depth > 10) return [];
   const { properties = {}, required = [], allOf = [], anyOf = [], oneOf = [] } = resolved(schema, root);
   const own = Object.entries(properties).map(([field, property]) => ({ field, schema: property, isRequired: required.includes(field) }));
   const all = allOf.flatMap((part) => fieldsOf(part, root, depth + 1));
-  const some = [...anyOf, ...oneOf].flatMap((part) => fieldsOf(part, root, depth + 1).map((field) => ({ ...field, isRequired: false })));
+  const parts = [...anyOf, ...oneOf].map((part) => fieldsOf(part, root, depth + 1));
+  const isInAll = (name: string) => parts.every((part) => part.some(({ field, isRequired }) => field === name && isRequired));
+  const some = parts.flat().map((field) => ({ ...field, isRequired: isInAll(field.field) }));
   return merged([...own, ...all, ...some]);
 }
 
-/** A field that several parts have may be what any of them says. */
+/** A field that several parts have may be what any of them says, and its flag tells of all. */
 function merged(fields: readonly Field[]): Field[] {
   const byName = new Map<string, Field>();
   for (const next of fields) {
@@ -56,7 +58,7 @@ function merged(fields: readonly Field[]): Field[] {
 }
 
 function flagOf(field: string, schema: JsonSchema, isRequired: boolean, root: JsonSchema): JobFlag {
-  const found = resolved(schema, root);
+  const found = inOne(resolved(schema, root), root);
   const types = typesOf(found, root);
   const isList = isOnly(types, 'array') && typeof found.items === 'object' && !found.prefixItems;
   const item = isList ? resolved(found.items as JsonSchema, root) : found;
@@ -72,6 +74,24 @@ function flagOf(field: string, schema: JsonSchema, isRequired: boolean, root: Js
     description: found.description,
   };
 }
+
+/** What a union's alternatives say each, said of the union: all choices, where each has some; all descriptions; the default that they share. */
+function inOne(schema: JsonSchema, root: JsonSchema): JsonSchema {
+  if (!schema.anyOf) return schema;
+  const parts = alternativesOf(schema, root);
+  const choices = parts.map((part) => part.enum ?? (part.const === undefined ? undefined : [part.const]));
+  const descriptions = parts.flatMap(({ const: word, description }) => (!description ? [] : typeof word === 'string' ? `${word}: ${description}` : description));
+  const [first, ...others] = parts.map((part) => JSON.stringify(part.default));
+  return {
+    ...(choices.every((each) => each !== undefined) && { enum: [...new Set(choices.flat())] }),
+    ...(others.every((each) => each === first) && { default: parts[0]?.default }),
+    ...(descriptions.length > 0 && { description: [...new Set(descriptions)].join(' ') }),
+    ...schema,
+  };
+}
+
+const alternativesOf = (schema: JsonSchema, root: JsonSchema, depth = 0): JsonSchema[] =>
+  schema.anyOf && schema.description === undefined && depth <= 10 ? schema.anyOf.flatMap((part) => alternativesOf(resolved(part, root), root, depth + 1)) : [schema];
 
 const isOnly = (types: ReadonlySet<JsonType>, wanted: JsonType): boolean =>
   types.has(wanted) && [...types].every((type) => type === wanted || type === 'null');

@@ -1,4 +1,5 @@
 import type { ErrorRequestHandler, Request } from 'express';
+import { attempt } from '../lib/attempt.js';
 import { Forbidden, Unauthenticated } from '../lib/auth/auth-error.js';
 import { isSlug } from '../lib/job-registry.js';
 import { isRunId } from '../lib/run-id.js';
@@ -17,7 +18,8 @@ const ACTIONS = new Set(['rehearse', 'cancel', 'retry', 'resume']);
 
 /** What a refused request asked for. Its address is not to be trusted: only what could be a job or a run is taken from it. */
 function askedFor({ method, path }: Request): { action: string; jobName?: string; runId?: string } {
-  const [, kind = '', name = '', verb = ''] = path.split('/');
+  const [, kind = '', encoded = '', verb = ''] = path.split('/');
+  const name = attempt(() => decodeURIComponent(encoded)) ?? '';
   const action = method === 'GET' || method === 'HEAD' ? (kind === 'audit' ? 'audit' : 'read') : ACTIONS.has(verb) ? verb : 'run';
   if (kind === 'runs') return isRunId(name) ? { action, runId: name } : { action };
   return isSlug(name) ? { action, jobName: name } : { action };

@@ -11,9 +11,19 @@ const callers = new WeakMap<Request, Caller>();
 export const authenticateHandler =
   (authenticate: Authenticator): RequestHandler =>
   async (req, _res, next) => {
-    callers.set(req, await authenticate(req.headers));
+    const caller = await authenticate(req.headers);
+    if (caller.isVerified) takeTokens(req);
+    callers.set(req, caller);
     next();
   };
+
+const TOKENS = new Set(['authorization', 'x-goog-iap-jwt-assertion', 'x-serverless-authorization']);
+
+/** A job gets the request, and what it logs or returns is kept: the token, which is good for another hour, is not for it. */
+function takeTokens({ headers, rawHeaders }: Request): void {
+  for (const name of TOKENS) delete headers[name];
+  for (let at = 0; at < rawHeaders.length; at += 2) if (TOKENS.has(rawHeaders[at]!.toLowerCase())) rawHeaders[at + 1] = '[Secret]';
+}
 
 /** Who sends the request and from where, for the audit trail; as far as it is known. */
 export function originOf(req: Request): Origin {

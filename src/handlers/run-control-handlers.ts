@@ -59,5 +59,7 @@ const askedBy = (req: Request) => ({
   caller: callerOf(req),
   origin: originOf(req),
   trace: traceOf(req),
-  body: Object.keys(req.body as object).length > 0 ? (req.body as unknown) : undefined,
+  body: isNothing(req.body) ? undefined : (req.body as unknown),
 });
+
+const isNothing = (body: unknown): boolean => typeof body === 'object' && body !== null && !Array.isArray(body) && Object.keys(body).length === 0;

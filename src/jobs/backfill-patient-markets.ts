@@ -28,7 +28,6 @@ export const backfillPatientMarkets = async (body: unknown) => {
   }
   const { batchSize, limit, isDryRun } = bodyResult.data;
   logger.log('Giving patients the market of their ZIP code', TAG, { batchSize, limit, isDryRun });
-  const updatedBy = await findOrCreateAttributionUser(TAG, { isDryRun });
 
   const batches = await processInBatches({
     // Locked until the batch is written: nobody deletes or moves a patient in between. (A dry run takes no locks.)
@@ -40,11 +39,12 @@ export const backfillPatientMarkets = async (body: unknown) => {
     transaction: true,
     batch: async (found, trx) => {
       if (isDryRun) return;
+      const updatedBy = await findOrCreateAttributionUser(TAG, { trx });
       await trx.raw(
         `update patient set "marketId" = found."marketId", "updatedAt" = now(), "updatedBy" = ?
            from unnest(?::uuid[], ?::uuid[]) as found (id, "marketId")
           where patient.id = found.id`,
-        [updatedBy!, found.map(({ id }) => id), found.map(({ marketId }) => marketId)],
+        [updatedBy, found.map(({ id }) => id), found.map(({ marketId }) => marketId)],
       );
     },
   });

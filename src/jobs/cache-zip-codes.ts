@@ -24,8 +24,8 @@ export const RequestBody = z.object({
     .optional()
     .default('data/geonames-us-postal-codes.txt.gz')
     .describe(
-      'An http(s) address, such as https://download.geonames.org/export/zip/US.zip, or a file on the server, which counts '
-        + "from the package's root. ZIP, gzip or plain text. Default: the snapshot that comes with the service.",
+      'An http(s) address, such as https://download.geonames.org/export/zip/US.zip, or a file on the server, in data/ or '
+        + 'SOURCE_FOLDER. ZIP, gzip or plain text. Default: the snapshot that comes with the service.',
     ),
   batchSize: z.number().int().min(1).max(5_000).optional().default(1_000).describe('Codes that one statement writes.'),
   isDryRun: z.boolean().optional().default(false).describe('Read and compare everything, and write nothing.'),

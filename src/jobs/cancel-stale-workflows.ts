@@ -39,7 +39,6 @@ export const cancelStaleWorkflows = async (body: unknown) => {
   }
   const { overdueDays, reason, batchSize, limit, isDryRun } = bodyResult.data;
   logger.log(`Cancelling workflows that were due more than ${overdueDays} days ago`, TAG, { batchSize, limit, isDryRun });
-  const updatedBy = await findOrCreateAttributionUser(TAG, { isDryRun });
   /** Of this attempt, where the run is resumed; what the batches count is of all. */
   let tasks = 0;
 
@@ -60,7 +59,7 @@ export const cancelStaleWorkflows = async (body: unknown) => {
     batch: async (workflows, trx) => {
       const ids = workflows.map(({ id }) => id);
       // Counted last, since a batch that fails is tried again in halves.
-      const done = await (isDryRun ? countOpenTasks(trx, ids) : cancel(trx, ids, { cancelReason: reason, updatedBy: updatedBy! }));
+      const done = await (isDryRun ? countOpenTasks(trx, ids) : cancel(trx, ids, reason));
       tasks += done;
     },
   });
@@ -78,8 +77,8 @@ async function countOpenTasks(trx: Knex, workflowIds: readonly string[]): Promis
 }
 
 /** @returns how many tasks it cancelled too */
-async function cancel(trx: Knex, workflowIds: readonly string[], { cancelReason, updatedBy }: { cancelReason: string; updatedBy: string }): Promise<number> {
-  const updated = { status: 'cancelled', updatedAt: trx.fn.now(), updatedBy };
+async function cancel(trx: Knex, workflowIds: readonly string[], cancelReason: string): Promise<number> {
+  const updated = { status: 'cancelled', updatedAt: trx.fn.now(), updatedBy: await findOrCreateAttributionUser(TAG, { trx }) };
   await trx('workflow').whereIn('id', workflowIds).update({ ...updated, closedAt: trx.fn.now(), cancelReason });
   return openTasks(trx, workflowIds).update(updated);
 }

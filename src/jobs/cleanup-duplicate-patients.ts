@@ -42,7 +42,6 @@ export const cleanupDuplicatePatients = async (body: unknown) => {
   }
   const { limit, isDryRun } = bodyResult.data;
   logger.log('Merging duplicate patients', TAG, { limit, isDryRun });
-  const mergedBy = await findOrCreateAttributionUser(TAG, { isDryRun });
   const counts = { duplicates: 0, workflowsMoved: 0, workflowsCancelled: 0, tasksMoved: 0, toReview: 0 };
   const groups: ReturnType<typeof reportOf>[] = [];
   const review: Review[] = [];
@@ -58,7 +57,7 @@ export const cleanupDuplicatePatients = async (body: unknown) => {
     limit,
     isDryRun,
     each: async ({ ids }) => {
-      const report = reportOf(await knex.transaction((trx) => mergeGroup(trx, ids, isDryRun ? undefined : mergedBy!)));
+      const report = reportOf(await knex.transaction((trx) => mergeGroup(trx, ids, isDryRun)));
       counts.duplicates += report.duplicateIds.length;
       counts.workflowsMoved += report.workflowsMoved;
       counts.workflowsCancelled += report.workflowsCancelled;
@@ -115,17 +114,17 @@ const selectPeople = (db: Knex) =>
     .select<PersonRecord[]>('id', 'firstName', 'lastName', 'email', 'phone', 'zipCode', 'status', db.raw(`"birthDate"::text`));
 
 /**
- * Merges the patients of `ids` into the first, or finds out what that would do where nobody is named to do it.
+ * Merges the patients of `ids` into the first, or in a dry run finds out what that would do.
  * @throws {Error} when they are no such group any more
  */
-async function mergeGroup(trx: Knex, ids: readonly string[], mergedBy: string | undefined): Promise<PatientMerge> {
+async function mergeGroup(trx: Knex, ids: readonly string[], isDryRun: boolean): Promise<PatientMerge> {
   // The strong lock, in the order of the ids: it also keeps out whoever would give these patients new workflows or tasks.
-  if (mergedBy) await trx('patient').whereIn('id', ids).orderBy('id').forUpdate().select('id');
+  if (!isDryRun) await trx('patient').whereIn('id', ids).orderBy('id').forUpdate().select('id');
   const [group, ...others] = linkSamePersons(await selectPeople(trx).whereIn('id', ids));
   if (!group || others.length > 0 || !isStill(group, ids)) throw new Error('These patients have changed since they were found; the next run looks at them again');
   const [keptId, ...duplicateIds] = ids;
-  const merge = await planMerge(trx, keptId!, duplicateIds, mergedBy !== undefined);
-  if (mergedBy) await carryOutMerge(trx, merge, mergedBy);
+  const merge = await planMerge(trx, keptId!, duplicateIds, !isDryRun);
+  if (!isDryRun) await carryOutMerge(trx, merge, await findOrCreateAttributionUser(TAG, { trx }));
   return merge;
 }
 

@@ -24,7 +24,7 @@ export const RequestBody = z
       .max(2_000)
       .refine(isSource, 'must be an http(s) address without a password in it, or the path of a file')
       .optional()
-      .describe("Where the CSV is: an http(s) address, or a file on the server, which counts from the package's root."),
+      .describe('Where the CSV is: an http(s) address, or a file on the server, in data/ or SOURCE_FOLDER.'),
     csv: z.string().min(1).max(500_000).optional().describe('Or the CSV itself, up to 500,000 characters.').meta({ pii: true }),
     batchSize: z.number().int().min(1).max(1_000).optional().default(500).describe('Patients that one statement creates.'),
     isDryRun: z.boolean().optional().default(false).describe('Check every row against the others and the database, and create nobody.'),

@@ -31,7 +31,6 @@ export const deleteExpiredTasks = async (body: unknown) => {
   }
   const { graceDays, batchSize, limit, isDryRun } = bodyResult.data;
   logger.log('Deleting expired tasks', TAG, { graceDays, batchSize, limit, isDryRun });
-  const deletedBy = await findOrCreateAttributionUser(TAG, { isDryRun });
 
   const batches = await processInBatches({
     // Locked until the batch is written: nobody completes or postpones a task in between. (A dry run takes no locks.)
@@ -48,7 +47,8 @@ export const deleteExpiredTasks = async (body: unknown) => {
     transaction: true,
     batch: async (tasks, trx) => {
       if (isDryRun) return;
-      await softDeleteTasks(trx, tasks.map(({ id }) => id), { deletedBy: deletedBy!, deleteReason: 'expired' });
+      const deletedBy = await findOrCreateAttributionUser(TAG, { trx });
+      await softDeleteTasks(trx, tasks.map(({ id }) => id), { deletedBy, deleteReason: 'expired' });
     },
   });
   const result = { ...batches, graceDays, batchSize, limit };

@@ -1,6 +1,5 @@
 import type { Knex } from 'knex';
 import { z } from 'zod';
-import { ContentMeter } from '@commons/backend/apis/object-storage/content-meter.js';
 import { ObjectExistsError, openObjectStorage } from '@commons/backend/apis/object-storage/object-storage.js';
 import { chunkAsyncIterable } from '@commons/backend/lib/chunk-async-iterable.js';
 import { trackEvent } from '@commons/backend/lib/datadog.js';
@@ -62,9 +61,7 @@ export const exportPatientRoster = async (body: unknown) => {
     const { market, generatedAt } = await readHeading(trx, marketState);
     const writer = format === 'csv' ? new RosterCsv() : new RosterPdf({ title: `Patient roster: ${market}`, generatedAt });
     const content = render(selectPatients(trx, bodyResult.data), writer, counts);
-    const { bytes, sha256 } = isDryRun
-      ? await measure(content)
-      : await uploadResultsToGCS({ name, content, contentType: writer.contentType, overwrite });
+    const { bytes, sha256 } = await uploadResultsToGCS({ name, content, contentType: writer.contentType, overwrite, isDryRun });
     return { generatedAt, rows: counts.succeeded, approximated: writer.approximated, bytes, sha256 };
   });
 
@@ -143,13 +140,6 @@ async function* render(patients: AsyncIterable<RosterRecord>, writer: RosterWrit
 }
 
 const MOST_LOGGED_FAILURES = 20;
-
-/** What publishing `content` would come to. */
-async function measure(content: AsyncIterable<string | Uint8Array>): Promise<{ bytes: number; sha256: string }> {
-  const meter = new ContentMeter();
-  for await (const _ of meter.measure(content));
-  return meter.total();
-}
 
 const main: ScriptHandler = async (req) => exportPatientRoster(req.body);
 export default main;

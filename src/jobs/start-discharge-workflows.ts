@@ -41,7 +41,6 @@ export const startDischargeWorkflows = async (body: unknown) => {
   }
   const { withinDays, limit, isDryRun } = bodyResult.data;
   logger.log(`Starting workflows for discharges of the last ${withinDays} days`, TAG, { limit, isDryRun });
-  const createdBy = await findOrCreateAttributionUser(TAG, { isDryRun });
   /** Patients, but for the tasks. succeeded = started + skipped: somebody else was quicker, or the patient has changed. Of this attempt. */
   const counts = { started: 0, tasks: 0, skipped: 0 };
 
@@ -52,7 +51,7 @@ export const startDischargeWorkflows = async (body: unknown) => {
     isDryRun,
     // One transaction each: a patient has a workflow with all of its tasks or none, and one who fails stops no other.
     each: async ({ id }) => {
-      const isStarted = isDryRun || (await knex.transaction((trx) => startWorkflow(trx, id, { withinDays, createdBy: createdBy! })));
+      const isStarted = isDryRun || (await knex.transaction((trx) => startWorkflow(trx, id, withinDays)));
       if (!isStarted) return void counts.skipped++;
       counts.started++;
       counts.tasks += TASKS.length;
@@ -76,13 +75,14 @@ const eligiblePatients = (db: Knex, withinDays: number) =>
     );
 
 /** @returns false when the patient needs no workflow any more */
-async function startWorkflow(trx: Knex, patientId: string, { withinDays, createdBy }: { withinDays: number; createdBy: string }): Promise<boolean> {
+async function startWorkflow(trx: Knex, patientId: string, withinDays: number): Promise<boolean> {
   // A second run waits here for the first one's commit. The look at workflows must be a statement of its own: one that locks
   // and looks would see what was there before it waited.
   await trx('patient').where({ id: patientId }).forNoKeyUpdate().select('id');
   const patient: { dischargedAt: Date } | undefined = await eligiblePatients(trx, withinDays).where({ id: patientId }).first('dischargedAt');
   if (!patient) return false;
   const dueIn = (days: number) => trx.raw(`?::timestamptz + ? * interval '1 day'`, [patient.dischargedAt, days]);
+  const createdBy = await findOrCreateAttributionUser(TAG, { trx });
   const attribution = { createdBy, updatedBy: createdBy };
 
   const [workflow] = await trx('workflow')

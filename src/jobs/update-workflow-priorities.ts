@@ -41,7 +41,6 @@ export const updateWorkflowPriorities = async (body: unknown) => {
   }
   const { isDryRun, ...thresholds } = bodyResult.data;
   logger.log('Updating priorities', TAG, { ...thresholds, isDryRun });
-  const updatedBy = await findOrCreateAttributionUser(TAG, { isDryRun });
   const rule = priorityByRule(thresholds);
 
   // One transaction, so that now() is the same moment for what is counted and for what is written. And one statement: what
@@ -49,7 +48,9 @@ export const updateWorkflowPriorities = async (body: unknown) => {
   const counts = await knex.transaction(async (trx) => {
     const moves = await countMoves(trx, rule);
     const before = sumBy(moves, 'from');
-    if (isDryRun) return { updated: sum(moves.filter(({ from, to }) => from !== to)), before, after: sumBy(moves, 'to') };
+    const toUpdate = sum(moves.filter(({ from, to }) => from !== to));
+    if (isDryRun || toUpdate === 0) return { updated: toUpdate, before, after: sumBy(moves, 'to') };
+    const updatedBy = await findOrCreateAttributionUser(TAG, { trx });
     const updated = await openWorkflows(trx)
       .where('priority', '<>', rule)
       .update({ priority: rule, updatedAt: trx.fn.now(), updatedBy });

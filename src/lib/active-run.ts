@@ -130,7 +130,8 @@ export class ActiveRun implements CurrentRun, RunScope {
   /** How far it is and what it has written, as JSON texts, as far as that changed since it was last asked for. */
   news(): { progress?: string | undefined; writes?: string | undefined } | undefined {
     if (!this.#progress && !this.openedDatabase) return undefined;
-    const progress = this.scrubbed(this.#progress && JSON.stringify(this.#progress));
+    const told = this.#progress && JSON.stringify(this.#progress);
+    const progress = told && this.scrubber ? this.scrubber.json(told) : told;
     const writes = this.openedDatabase && JSON.stringify(this.openedDatabase.writes);
     const news = {
       progress: progress === this.#toldProgress ? undefined : progress,
@@ -139,11 +140,6 @@ export class ActiveRun implements CurrentRun, RunScope {
     this.#toldProgress = progress;
     this.#toldWrites = writes;
     return news.progress === undefined && news.writes === undefined ? undefined : news;
-  }
-
-  /** JSON text without the personal data of the run's body. */
-  scrubbed(json: string | undefined): string | undefined {
-    return json === undefined || !this.scrubber ? json : this.scrubber.json(json);
   }
 
   async checkpoint(cursor: JSONData, trx?: Knex.Transaction): Promise<void> {

@@ -60,6 +60,14 @@ const httpUrl: Read<string> = (value) => {
   return value;
 };
 
+/** Such as download.geonames.org, with commas between them. */
+const hosts: Read<ReadonlySet<string>> = (value) => {
+  const names = value.split(',').map((name) => name.trim().toLowerCase());
+  const wrong = names.find((name) => !URL.canParse(`http://${name}`) || new URL(`http://${name}`).hostname !== name);
+  if (wrong !== undefined) throw new RangeError(`'${wrong}' is no host: write example.com,example.org, without scheme, port and path`);
+  return new Set(names);
+};
+
 /** The value is never repeated in the message: it may hold a password. */
 const clinicianDirectory: Read<string> = (value) => {
   const isHttp = URL.canParse(value) && /^https?:$/.test(new URL(value).protocol);
@@ -133,6 +141,10 @@ export function readEnvConfig(env: Environment) {
     /** The API that sync-clinician-mappings keeps in step with; a file: path counts from the package's root, and is only read. */
     clinicianDirectoryUrl: or('CLINICIAN_DIRECTORY_URL', clinicianDirectory, 'file:data/clinician-directory.json'),
     clinicianDirectoryToken: optional('CLINICIAN_DIRECTORY_TOKEN', text),
+    /** Files that jobs may take for a source lie here, or in the package's data folder; counts from the package's root. */
+    sourceFolder: optional('SOURCE_FOLDER', text),
+    /** The hosts whose addresses jobs may take for a source; undefined: any but those that hold a machine's credentials. */
+    sourceHosts: optional('SOURCE_HOSTS', hosts),
     /** Runs that this process has at once; beyond it, callers get 503. */
     maxActiveRuns: or('MAX_ACTIVE_RUNS', integer(1, 100_000), 1_000),
     /** ms by which timers may be late, on average over a second, before callers get 503. */

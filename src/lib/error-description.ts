@@ -1,6 +1,7 @@
 import { types } from 'node:util';
 import { attempt } from './attempt.js';
 import { framesOf, isPostgresError, messageWithoutValues, toSafeJson, withoutCredentials } from './safe-json.js';
+import type { Scrub } from './personal-data/scrubber.js';
 import { toStorableText } from './storable-text.js';
 
 /** What was thrown, as a run's row and the log keep it: plain strings, finite and clean. */
@@ -22,29 +23,30 @@ const MOST_PARTS = 20;
 /**
  * Describes whatever was thrown. Never throws. Of an error it takes its name, message, code, stack and causes, and nothing
  * else: other fields may hold what nobody meant to record (a request with its headers, the values of a row).
+ * @param scrub what more is to be taken out of its texts, before they are cut
  */
-export const describeError = (thrown: unknown): ErrorDescription => describe(thrown, []);
+export const describeError = (thrown: unknown, scrub: Scrub = (text) => text): ErrorDescription => describe(thrown, [], scrub);
 
-function describe(thrown: unknown, above: readonly unknown[]): ErrorDescription {
-  if (!isErrorLike(thrown)) return { name: 'NonError', message: textOfNonError(thrown) };
-  const ownText = issuesText(thrown) ?? valuelessText(thrown);
-  const name = nameOf(thrown);
-  const message = ownText ?? messageOf(thrown);
+function describe(thrown: unknown, above: readonly unknown[], scrub: Scrub): ErrorDescription {
+  const cut = (text: string, mostBytes: number): string => toStorableText(withoutCredentials(scrub(text)), mostBytes);
+  if (!isErrorLike(thrown)) return { name: 'NonError', message: cut(textOfNonError(thrown, scrub), MOST_MESSAGE_BYTES) };
+  const ownText = issuesText(thrown) ?? attempt(() => messageWithoutValues(thrown));
+  const name = cut(nameOf(thrown), MOST_NAME_BYTES);
+  const message = cut(ownText ?? messageOf(thrown, scrub), MOST_MESSAGE_BYTES);
   const code = codeOf(thrown);
   // The stack begins with the message again: Zod's with all issues, over many lines, Postgres' with the values.
   const stack = stackOf(thrown, ownText === undefined ? undefined : `${name}: ${message}`);
-  const cause = causeOf(thrown, [...above, thrown]);
-  return { name, message, ...(code !== undefined && { code }), ...(stack !== undefined && { stack }), ...(cause && { cause }) };
+  const cause = causeOf(thrown, [...above, thrown], scrub);
+  return {
+    name, message, ...(code !== undefined && { code: cut(code, MOST_NAME_BYTES) }), ...(stack !== undefined && { stack: cut(stack, MOST_STACK_BYTES) }), ...(cause && { cause }),
+  };
 }
 
 /** An error, or what passes for one: an error of another realm, a Proxy of one, an object with a message. */
 const isErrorLike = (thrown: unknown): thrown is object =>
   typeof thrown === 'object' && thrown !== null && (types.isNativeError(thrown) || typeof read(thrown, 'message') === 'string');
 
-function textOfNonError(thrown: unknown): string {
-  const text = typeof thrown === 'string' ? thrown : `${toSafeJson(thrown) ?? 'undefined'} was thrown`;
-  return toStorableText(withoutCredentials(text), MOST_MESSAGE_BYTES);
-}
+const textOfNonError = (thrown: unknown, scrub: Scrub): string => (typeof thrown === 'string' ? thrown : `${toSafeJson(thrown, scrub) ?? 'undefined'} was thrown`);
 
 function nameOf(error: object): string {
   const name = read(error, 'name');
@@ -52,7 +54,7 @@ function nameOf(error: object): string {
   // A class that gives itself no name inherits 'Error'.
   const names = [name === 'Error' ? classNameOf(error) : name, name];
   const known = names.find((each): each is string => typeof each === 'string' && each !== '' && each !== 'Object');
-  return toStorableText(known ?? 'Error', MOST_NAME_BYTES);
+  return known ?? 'Error';
 }
 
 function classNameOf(error: object): unknown {
@@ -60,23 +62,17 @@ function classNameOf(error: object): unknown {
   return typeof constructor === 'function' ? read(constructor, 'name') : undefined;
 }
 
-function messageOf(error: object): string {
+function messageOf(error: object, scrub: Scrub): string {
   const message = read(error, 'message');
-  const text = typeof message === 'string' ? message : (toSafeJson(message) ?? '');
-  return toStorableText(withoutCredentials(text === '' ? partsText(error) : text), MOST_MESSAGE_BYTES);
-}
-
-/** What Postgres says of a value that it refuses, without the value. */
-function valuelessText(error: object): string | undefined {
-  const text = attempt(() => messageWithoutValues(error));
-  return text === undefined ? undefined : toStorableText(withoutCredentials(text), MOST_MESSAGE_BYTES);
+  const text = typeof message === 'string' ? message : (toSafeJson(message, scrub) ?? '');
+  return text === '' ? partsText(error, scrub) : text;
 }
 
 /** Of an AggregateError without a message, such as Node's for a connection that was refused on every address of a host. */
-function partsText(error: object): string {
+function partsText(error: object, scrub: Scrub): string {
   const errors = read(error, 'errors');
   const parts = attempt(() => (Array.isArray(errors) ? (errors as unknown[]).slice(0, MOST_PARTS) : [])) ?? [];
-  const messages = parts.map((part) => (isErrorLike(part) ? read(part, 'message') : textOfNonError(part)));
+  const messages = parts.map((part) => (isErrorLike(part) ? read(part, 'message') : textOfNonError(part, scrub)));
   return messages.filter((message): message is string => typeof message === 'string').join('; ');
 }
 
@@ -88,30 +84,30 @@ function issuesText(error: object): string | undefined {
     if (!Array.isArray(issues)) return undefined;
     const texts = issues.slice(0, MOST_PARTS).map(({ path, message }) => `${path.map(String).join('.') || '(top)'}: ${message}`);
     const more = issues.length > MOST_PARTS ? `; and ${issues.length - MOST_PARTS} more` : '';
-    return toStorableText(`${texts.join('; ')}${more}`, MOST_MESSAGE_BYTES);
+    return `${texts.join('; ')}${more}`;
   });
 }
 
 function codeOf(error: object): string | undefined {
   const code = read(error, 'code');
-  return typeof code === 'string' || typeof code === 'number' ? toStorableText(String(code), MOST_NAME_BYTES) : undefined;
+  return typeof code === 'string' || typeof code === 'number' ? String(code) : undefined;
 }
 
 /** The error's stack, behind `header` instead of its own where one is given. */
 function stackOf(error: object, header: string | undefined): string | undefined {
   const stack = read(error, 'stack');
   if (typeof stack !== 'string' || stack === '') return undefined;
-  if (header === undefined) return toStorableText(withoutCredentials(stack), MOST_STACK_BYTES);
+  if (header === undefined) return stack;
   const frames = attempt(() => framesOf(error)) ?? '';
-  return frames === '' ? undefined : toStorableText(header + frames, MOST_STACK_BYTES);
+  return frames === '' ? undefined : header + frames;
 }
 
-function causeOf(error: object, above: readonly unknown[]): ErrorDescription | undefined {
+function causeOf(error: object, above: readonly unknown[], scrub: Scrub): ErrorDescription | undefined {
   const cause = read(error, 'cause');
   if (cause === undefined || cause === null) return undefined;
   if (above.includes(cause)) return { name: 'CircularCause', message: 'The cause is one of the errors above.' };
   if (above.length > MOST_CAUSES) return { name: 'MoreCauses', message: 'Further causes are left out.' };
-  return describe(cause, above);
+  return describe(cause, above, scrub);
 }
 
 /** A field of an object that may throw when it is looked at. */

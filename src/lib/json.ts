@@ -1,4 +1,5 @@
 import { types } from 'node:util';
+import { messageWithoutValues } from './safe-json.js';
 
 /** A value of a job's as JSON text. */
 export interface Json {
@@ -121,7 +122,7 @@ class Writer {
 function levelOf(value: object): Level {
   const items = Array.isArray(value) ? value : types.isMap(value) || types.isSet(value) ? [...value] : undefined;
   if (items) return new Level(value, items, undefined, items.length);
-  const members = isError(value) ? { name: value.name, message: value.message } : value;
+  const members = isError(value) ? { name: value.name, message: messageWithoutValues(value) ?? value.message } : value;
   const keys = Object.keys(members);
   return new Level(value, members, keys, keys.length);
 }

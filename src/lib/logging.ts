@@ -3,6 +3,7 @@ import { attempt } from './attempt.js';
 import { type EnvConfig, envConfig } from './env-config.js';
 import { describeError, type ErrorDescription } from './error-description.js';
 import { logFormat, type LogRecord } from './log-format.js';
+import type { Scrub } from './personal-data/scrubber.js';
 import { type LogLevel, type LogLine, type RunScope, tryRunScope } from './run-scope.js';
 import { toSafeJson, withoutCredentials } from './safe-json.js';
 import { toStorableJson } from './storable-json.js';
@@ -40,7 +41,7 @@ const logger = {
   },
   /** @param error whatever was thrown, or a message */
   error: (error: unknown, meta: ErrorMeta = {}): void => {
-    if (isWanted('error')) emit('error', attempt(() => meta.tag), () => errorEvent(error, () => meta));
+    if (isWanted('error')) emit('error', attempt(() => meta.tag), (scrub) => errorEvent(error, () => meta, scrub));
   },
   createScopedLogger: ({ tag, ...fields }: ErrorMeta): ScopedLogger => ({
     log: (message, data) => {
@@ -53,7 +54,7 @@ const logger = {
       if (isWanted('debug')) emit('debug', tag, () => ({ message, data: merged(fields, data) }));
     },
     error: (error, data) => {
-      if (isWanted('error')) emit('error', tag, () => errorEvent(error, () => ({ ...fields, ...data })));
+      if (isWanted('error')) emit('error', tag, (scrub) => errorEvent(error, () => ({ ...fields, ...data }), scrub));
     },
   }),
 };
@@ -74,14 +75,14 @@ interface LogEvent {
   readonly error?: ErrorDescription | undefined;
 }
 
-function errorEvent(error: unknown, readMeta: () => ErrorMeta): LogEvent {
+function errorEvent(error: unknown, readMeta: () => ErrorMeta, scrub: Scrub | undefined): LogEvent {
   const fields = attempt(() => {
     const { tag: _tag, ...rest } = readMeta();
     return rest;
   });
   const data = fields === undefined ? { meta: '[Throws]' } : Object.keys(fields).length === 0 ? undefined : fields;
   if (typeof error === 'string') return { message: error, data };
-  const description = describeError(error);
+  const description = describeError(error, scrub);
   return { message: description.message, data, error: description };
 }
 
@@ -109,13 +110,14 @@ const isWanted = (level: LogLevel): boolean => isWritten(level) || tryRunScope()
 
 let isEmitting = false;
 
-function emit(level: LogLevel, tag: unknown, eventOf: () => LogEvent): void {
+function emit(level: LogLevel, tag: unknown, eventOf: (scrub: Scrub | undefined) => LogEvent): void {
   // A getter of the data may log again: that line is dropped, or there would be no end.
   if (isEmitting) return;
   isEmitting = true;
   try {
     const scope = tryRunScope();
-    const record = recordOf(level, tag, eventOf(), scope);
+    const scrub = scope?.scrubber?.text;
+    const record = recordOf(level, tag, eventOf(scrub), scope, scrub);
     if (scope) attempt(() => scope.keepLine(keptLine(record)));
     if (isWritten(level)) write(record);
   } catch {
@@ -125,20 +127,19 @@ function emit(level: LogLevel, tag: unknown, eventOf: () => LogEvent): void {
   }
 }
 
-const recordOf = (level: LogLevel, tag: unknown, { message, data, error }: LogEvent, scope: RunScope | undefined): LogRecord => ({
+const recordOf = (level: LogLevel, tag: unknown, { message, data, error }: LogEvent, scope: RunScope | undefined, scrub: Scrub = asItIs): LogRecord => ({
   at: new Date(),
   level,
-  tag: typeof tag === 'string' ? toStorableText(tag, MOST_TAG_BYTES) : undefined,
   // Scrubbed before it is cut: half of a value would not be found.
-  message: toStorableText(scrubText(scope, typeof message === 'string' ? withoutCredentials(message) : (toSafeJson(message) ?? '')), MOST_MESSAGE_BYTES),
-  data: scrubJson(scope, toSafeJson(data)),
-  error: error && scope?.scrubber ? (JSON.parse(scope.scrubber.json(JSON.stringify(error))) as ErrorDescription) : error,
+  tag: typeof tag === 'string' ? toStorableText(scrub(tag), MOST_TAG_BYTES) : undefined,
+  message: toStorableText(typeof message === 'string' ? withoutCredentials(scrub(message)) : (toSafeJson(message, scrub) ?? ''), MOST_MESSAGE_BYTES),
+  data: toSafeJson(data, scrub),
+  error,
   run: scope?.run,
   trace: scope?.trace,
 });
 
-const scrubText = (scope: RunScope | undefined, text: string): string => scope?.scrubber?.text(text) ?? text;
-const scrubJson = (scope: RunScope | undefined, json: string | undefined): string | undefined => (json === undefined ? undefined : (scope?.scrubber?.json(json) ?? json));
+const asItIs: Scrub = (text) => text;
 
 const keptLine = ({ at, level, tag, message, data, error }: LogRecord): LogLine => {
   const text = error ? withError(error, data) : data;

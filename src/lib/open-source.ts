@@ -1,9 +1,8 @@
 import { createReadStream } from 'node:fs';
 import { access, constants, stat } from 'node:fs/promises';
-import path from 'node:path';
 import { StatusError } from '../jobs/helpers.js';
 import { FetchError, fetchStream } from './fetch-stream.js';
-import { packageRoot } from './package-root.js';
+import { permittedFile, requirePermittedHost } from './permitted-source.js';
 
 /** Whether `text` names a source that openSource can look for: an http(s) address without a password in it, or a path. */
 export function isSource(text: string): boolean {
@@ -24,8 +23,9 @@ export function nameOfSource(source: string): string {
  * The bytes of an http(s) address or of a file, as they come in. A path that is not absolute counts from the package's
  * root, not from the working directory. Nothing is opened before the first bytes are asked for, and leaving off early
  * closes what was opened. An address is asked again, and left when it falls silent, as fetchStream says.
- * @throws {StatusError} 400 when there is no such regular file, 502 when the address gives no answer, another than a 2xx,
- * or breaks off; and whatever `signal` was aborted with
+ * @throws {StatusError} 400 when there is no such regular file, or the source is none that a caller may name
+ * (permitted-source.ts); 502 when the address gives no answer, another than a 2xx, or breaks off; and whatever `signal` was
+ * aborted with
  */
 export const openSource = (source: string, signal?: AbortSignal): AsyncIterable<Uint8Array> =>
   isUrl(source) ? download(source, signal) : readFile(source, signal);
@@ -33,6 +33,7 @@ export const openSource = (source: string, signal?: AbortSignal): AsyncIterable<
 const isUrl = (source: string): boolean => /^https?:\/\//i.test(source);
 
 async function* download(url: string, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+  requirePermittedHost(url);
   try {
     yield* fetchStream(url, signal && { signal });
   } catch (error) {
@@ -41,7 +42,7 @@ async function* download(url: string, signal: AbortSignal | undefined): AsyncGen
 }
 
 async function* readFile(source: string, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
-  const file = path.resolve(packageRoot(), source);
+  const file = await permittedFile(source);
   const noFile = (cause: unknown): never => {
     throw new StatusError(400, `There is no file ${source} that can be read`, { cause });
   };

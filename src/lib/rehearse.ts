@@ -1,6 +1,7 @@
 import { overlapRefused } from '../models/run-overlap.js';
 import type { FinishedRun } from '../models/run-lifecycle.js';
 import type { Job } from './job-registry.js';
+import { knowsDryRun } from './knows-dry-run.js';
 import { type JobCall, runJob } from './run-job.js';
 import type { RunWrites } from './run-knex/write-totals.js';
 import { ServiceError } from './service-error.js';
@@ -52,10 +53,7 @@ export async function rehearse(job: Job, call: JobCall, confirm: (dryRun: Rehear
 
 async function requireDryRun(job: Job): Promise<void> {
   const { RequestBody } = await job.load();
-  const shape: unknown = (RequestBody as { shape?: unknown } | undefined)?.shape;
-  if (typeof shape !== 'object' || shape === null || !('isDryRun' in shape)) {
-    throw new ServiceError(400, 'This job cannot be rehearsed: it exports no RequestBody with an isDryRun.');
-  }
+  if (!RequestBody || !knowsDryRun(RequestBody)) throw new ServiceError(400, 'This job cannot be rehearsed: it exports no RequestBody with an isDryRun.');
 }
 
 /** @throws {ServiceError} 400 */

@@ -2,12 +2,14 @@ import { isDeepStrictEqual } from 'node:util';
 import type { JSONData } from '../jobs/helpers.js';
 import type { Origin } from '../models/audit-event.js';
 import type { Caller } from './auth/callers.js';
+import { requireNamed } from './auth/require-named.js';
 import { BatchJobRun } from '../models/batch-job-run.js';
 import { overlapRefused } from '../models/run-overlap.js';
 import type { FinishedRun } from '../models/run-lifecycle.js';
 import { bodyToKeep, openSealedBody } from '../models/run-body.js';
 import type { RunDetail } from '../models/run-history.js';
 import type { RunStatus } from '../models/run-status.js';
+import type { LoadedJob } from './job-module.js';
 import type { Job, JobRegistry } from './job-registry.js';
 import { runJob } from './run-job.js';
 import { ServiceError } from './service-error.js';
@@ -39,6 +41,9 @@ export async function restartRun(registry: JobRegistry, id: string, call: Restar
   const job = registry.find(run.jobName);
   if (!job) throw new ServiceError(404, `There is no job ${run.jobName} any more, so its run cannot be started again.`);
   const { mode, onlyFailed = false, requestedBy, trace, caller, origin } = call;
+  // Before the body is compared with the run's: who may not run the job may not guess at it either.
+  const { callers } = (await tryLoad(job))?.config ?? {};
+  if (caller && callers) requireNamed(callers, caller, job.slug);
   const body = await bodyFor(run, call.body, job);
   const start = onlyFailed ? { parentRunId: id, onlyKeys: await failedKeys(run) } : { restart: { id, keepCursor: mode === 'resume', requestedBy } };
   const finished = await runJob(job, { trigger: run.trigger, body, isDryRun: run.isDryRun, requestedBy, trace, caller, audit: origin && { ...origin, action: mode }, ...start });
@@ -61,10 +66,19 @@ async function bodyFor(run: RunDetail, sent: unknown, job: Job): Promise<unknown
   return sent;
 }
 
+/** One that cannot be loaded fails once its run is started. */
+async function tryLoad(job: Job): Promise<LoadedJob | undefined> {
+  try {
+    return await job.load();
+  } catch {
+    return undefined;
+  }
+}
+
 /** As far as what is left of the first one can tell. */
 async function isSameBody(kept: unknown, sent: unknown, job: Job): Promise<boolean> {
-  const { RequestBody } = await job.load();
-  const { text = 'null' } = bodyToKeep(sent, RequestBody ?? 'none');
+  const loaded = await tryLoad(job);
+  const { text = 'null' } = bodyToKeep(sent, loaded ? (loaded.RequestBody ?? 'none') : 'unknown');
   return isDeepStrictEqual(JSON.parse(text), kept);
 }
 

@@ -41,8 +41,7 @@ export class RunFailureBuffer {
   /** @param trx the transaction it failed in; it waits for flushIn @param scrubber for the message, not for the key, by which the item is found */
   add({ key, error }: FailedItem, trx?: Knex.Transaction, scrubber?: Scrubber): void {
     if (this.#count >= MOST_KEPT) return;
-    const { name, message: told } = describeError(error);
-    const message = scrubber?.text(told) ?? told;
+    const { name, message } = describeError(error, scrubber?.text);
     const waiting = trx ? (this.#inTransactions.get(trx) ?? []) : this.#waiting;
     if (trx) this.#inTransactions.set(trx, waiting);
     waiting.push({

@@ -4,6 +4,7 @@ import { recordRun, type FinishedRun, type RunElsewhere } from '../models/run-li
 import type { BodySchema } from '../models/run-body.js';
 import type { RunStart } from '../models/run-start.js';
 import type { JobConfig } from '../jobs/helpers.js';
+import { Forbidden } from './auth/auth-error.js';
 import { requireNamed } from './auth/require-named.js';
 import type { Caller } from './auth/callers.js';
 import { envConfig } from './env-config.js';
@@ -28,9 +29,8 @@ export interface JobCall extends Pick<RunStart, 'requestedBy' | 'delivery' | 're
  * @throws {ServiceError} 503 when the run could not be recorded, {Forbidden} 403 when the job is not for this caller; then nothing was run
  */
 export async function runJob(job: Job, call: JobCall): Promise<FinishedRun | RunElsewhere> {
-  const { request: _request, caller, ...start } = call;
+  const { request: _request, caller: _caller, ...start } = call;
   const prepared = await prepare(job, call);
-  if (caller && prepared.callers) requireNamed(prepared.callers, caller, job.slug);
   return recordRun(job.slug, prepared.work, {
     ...start,
     isDryRun: call.isDryRun === true || isDryRun(prepared.body),
@@ -48,29 +48,31 @@ interface Prepared {
   readonly overlap: JobConfig['overlap'];
   readonly countWrites: JobConfig['countWrites'];
   readonly bodySchema: BodySchema;
-  /** Undefined for a job that every caller may run, and for one that cannot be loaded. */
-  readonly callers: JobConfig['callers'];
   readonly work: () => unknown;
 }
 
-/** All that precedes the job's own code. Never throws: what is wrong is thrown by the work, inside the run. */
-async function prepare(job: Job, { body, request }: JobCall): Promise<Prepared> {
+/**
+ * All that precedes the job's own code. What is wrong is thrown by the work, inside the run.
+ * @throws {Forbidden} before anything is made of the body
+ */
+async function prepare(job: Job, { body, request, caller }: JobCall): Promise<Prepared> {
   let timeoutMs: number | undefined;
   let overlap: JobConfig['overlap'];
   let countWrites: JobConfig['countWrites'];
-  let callers: JobConfig['callers'];
   let bodySchema: BodySchema = 'unknown';
   try {
     const loading = job.load();
     const loaded = loading instanceof Promise ? await loading : loading;
     timeoutMs = loaded.timeoutMs;
-    ({ overlap, countWrites, callers } = loaded.config);
+    if (caller && loaded.config.callers) requireNamed(loaded.config.callers, caller, job.slug);
+    ({ overlap, countWrites } = loaded.config);
     bodySchema = loaded.RequestBody ?? 'none';
     const checked = loaded.RequestBody ? await inTime(checkBody(loaded.RequestBody, body)) : body;
     // The body goes in as it came: the job parses it itself, and a schema that transforms must not do so twice.
-    return { body: checked, timeoutMs, overlap, countWrites, callers, bodySchema, work: () => loaded.handler(request ?? requestWith(job.slug, body)) };
+    return { body: checked, timeoutMs, overlap, countWrites, bodySchema, work: () => loaded.handler(request ?? requestWith(job.slug, body)) };
   } catch (error) {
-    return { body, timeoutMs, overlap, countWrites, callers, bodySchema, work: () => Promise.reject(error) };
+    if (error instanceof Forbidden) throw error;
+    return { body, timeoutMs, overlap, countWrites, bodySchema, work: () => Promise.reject(error) };
   }
 }
 

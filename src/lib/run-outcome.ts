@@ -1,8 +1,11 @@
+import type { JSONData } from '../jobs/helpers.js';
 import { describeError } from './error-description.js';
 import { toJson } from './json.js';
+import type { Scrub, Scrubber } from './personal-data/scrubber.js';
 import { blank, isAcceptable, type Problem, problemOf, retryAfterSeconds } from './problem.js';
 import { RunCancelled, RunInterrupted, RunTimedOut, StopReason } from './service-error.js';
 import { toStorableJson } from './storable-json.js';
+import { fitsIn } from './storable-text.js';
 
 /** How the work of a run settled. */
 export type Settled = { readonly value: unknown } | { readonly thrown: unknown };
@@ -16,7 +19,7 @@ export interface RunOutcome {
   readonly problem: Problem | undefined;
   /** Seconds after which the caller may come again, where that is known. */
   readonly retryAfterSeconds: number | undefined;
-  /** What the row keeps, ready for Postgres. */
+  /** What the row keeps, ready for Postgres, and without the personal data of the run's body. */
   readonly result: string | undefined;
   readonly error: string | undefined;
   /** The value held a circle, which was cut. */
@@ -30,11 +33,12 @@ const MOST_ERROR_BYTES = 65_536;
 /**
  * What `settled` means, whatever was returned or thrown. Pure, and it never throws.
  * @param stopReason why the run was told to stop, if it was: thrown by another run inside it, such a thing is just an error
+ * @param scrubber for what the row keeps; the caller gets the whole
  */
-export function outcomeOf(settled: Settled, stopReason?: Error): RunOutcome {
-  if ('value' in settled) return outcomeOfValue(settled.value);
+export function outcomeOf(settled: Settled, stopReason?: Error, scrubber?: Scrubber): RunOutcome {
+  if ('value' in settled) return outcomeOfValue(settled.value, scrubber);
   const { thrown } = settled;
-  return outcomeOfError(thrown !== stopReason && isStopReason(thrown) ? new Error('A run inside this one was stopped', { cause: thrown }) : thrown);
+  return outcomeOfError(thrown !== stopReason && isStopReason(thrown) ? new Error('A run inside this one was stopped', { cause: thrown }) : thrown, scrubber);
 }
 
 function isStopReason(thrown: unknown): boolean {
@@ -45,15 +49,21 @@ function isStopReason(thrown: unknown): boolean {
   }
 }
 
-function outcomeOfValue(value: unknown): RunOutcome {
+function outcomeOfValue(value: unknown, scrubber: Scrubber | undefined): RunOutcome {
   if (value === undefined) return { ...SUCCEEDED, httpStatus: 204 };
   try {
     const { text, circular } = toJson(value);
     if (text === undefined) return { ...SUCCEEDED, httpStatus: 204 };
-    return { ...SUCCEEDED, text, result: toStorableJson(text, MOST_RESULT_BYTES), isCircular: circular };
+    return { ...SUCCEEDED, text, result: storedJson(text, MOST_RESULT_BYTES, scrubber), isCircular: circular };
   } catch (error) {
-    return outcomeOfError(error);
+    return outcomeOfError(error, scrubber);
   }
+}
+
+/** What is stored of JSON text. One that is cut begins in the clear, so of a body with personal data there is only its size. */
+function storedJson(text: string, mostBytes: number, scrubber: Scrubber | undefined): string {
+  if (!scrubber) return toStorableJson(text, mostBytes);
+  return fitsIn(text, mostBytes) ? toStorableJson(scrubber.json(text), mostBytes) : JSON.stringify({ truncated: true, bytes: Buffer.byteLength(text) });
 }
 
 const SUCCEEDED: RunOutcome = {
@@ -61,7 +71,7 @@ const SUCCEEDED: RunOutcome = {
   result: undefined, error: undefined, isCircular: false,
 };
 
-function outcomeOfError(thrown: unknown): RunOutcome {
+function outcomeOfError(thrown: unknown, scrubber: Scrubber | undefined): RunOutcome {
   const problem = sendable(problemOf(thrown));
   const { type: _type, title: _title, status: httpStatus, ...told } = problem;
   // What the caller was told is kept too, so that a repeated delivery can be told the same.
@@ -71,7 +81,7 @@ function outcomeOfError(thrown: unknown): RunOutcome {
     httpStatus,
     problem,
     retryAfterSeconds: httpStatus === 503 ? retryAfterSeconds(thrown) : undefined,
-    error: storedError(thrown, told),
+    error: storedError(thrown, told, scrubber),
   };
 }
 
@@ -101,9 +111,15 @@ function sendable(problem: Problem): Problem {
 const MOST_FIELD_ERRORS = 100;
 
 /** The error as the row keeps it: whatever must be left out of one that is too long, it says what it was and what the caller was told. */
-function storedError(thrown: unknown, { data, errors, ...told }: Partial<Problem>): string {
-  const description = describeError(thrown);
-  const kept = { ...(errors && { errors: errors.slice(0, MOST_FIELD_ERRORS) }), ...(data !== undefined && { data }) };
+function storedError(thrown: unknown, { data: toldData, errors, detail }: Partial<Problem>, scrubber: Scrubber | undefined): string {
+  const scrub: Scrub = scrubber?.text ?? ((text) => text);
+  const description = describeError(thrown, scrub);
+  const data = toldData === undefined || !scrubber ? toldData : (JSON.parse(storedJson(JSON.stringify(toldData), MOST_ERROR_BYTES, scrubber)) as JSONData);
+  const told = detail !== undefined && { detail: scrub(detail) };
+  const kept = {
+    ...(errors && { errors: errors.slice(0, MOST_FIELD_ERRORS).map(({ path, message, code }) => ({ path: scrub(path), message: scrub(message), code })) }),
+    ...(data !== undefined && { data }),
+  };
   const whole = JSON.stringify({ ...description, ...told, ...kept });
   if (whole.length <= MOST_ERROR_BYTES / 2) return toStorableJson(whole, MOST_ERROR_BYTES);
   const { cause: _cause, stack: _stack, ...short } = description;

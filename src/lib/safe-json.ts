@@ -1,5 +1,6 @@
 import { types } from 'node:util';
 import { attempt } from './attempt.js';
+import type { Scrub } from './personal-data/scrubber.js';
 import { toStorableText } from './storable-text.js';
 
 /** How much of a value is shown. Beyond it there are notes, so that a line of log stays a line whatever is logged. */
@@ -29,10 +30,11 @@ const QUOTES_VALUES = new Set(['detail', 'where', 'hint', 'internalQuery']);
  * Any value as JSON text for a log, clean enough for Postgres: circles, depths, sizes, binary data and what throws become
  * notes in square brackets, an Error keeps its stack, its causes and its own fields, and a field whose name says that it is
  * a secret is not shown. Undefined only for undefined. Never throws, whatever it is given.
+ * @param scrub what more is to be taken out of its texts, numbers and names, before they are cut
  */
-export function toSafeJson(value: unknown): string | undefined {
+export function toSafeJson(value: unknown, scrub?: Scrub): string | undefined {
   try {
-    const copy = new SafeCopy().of(value, 0);
+    const copy = new SafeCopy(scrub).of(value, 0);
     return copy === undefined ? undefined : JSON.stringify(copy);
   } catch {
     return `"${THROWS}"`;
@@ -46,8 +48,17 @@ export function isPostgresError(error: object): boolean {
   return typeof severity === 'string' && typeof code === 'string' && /^[\dA-Z]{5}$/.test(code);
 }
 
-/** The text without the users and passwords of the addresses in it. */
-export const withoutCredentials = (text: string): string => (text.includes('://') ? text.replace(CREDENTIALS, '://[Secret]@') : text);
+/** The text without the users and passwords of the addresses in it, and without tokens. */
+export function withoutCredentials(text: string): string {
+  const anonymous = text.includes('://') ? text.replace(CREDENTIALS, '://[Secret]@') : text;
+  return MARKS_OF_TOKENS.some((mark) => anonymous.includes(mark)) ? anonymous.replace(JSON_WEB_TOKEN, '[Secret]').replace(BEARER, '$1 [Secret]') : anonymous;
+}
+
+const MARKS_OF_TOKENS = ['eyJ', 'earer ', 'asic '];
+/** Its header and its claims are JSON objects, in base64url (RFC 7515, 3.1). */
+const JSON_WEB_TOKEN = /\beyJ[\w-]{5,}\.eyJ[\w-]{5,}\.[\w-]*/g;
+/** As the header Authorization holds it, 16 characters or more: 'basic information' is none. */
+const BEARER = /\b([Bb]earer|[Bb]asic) +(?=[\w.~+/-]*[\d=])[\w.~+/-]{16,}=*/g;
 
 /**
  * The message of an error without what Postgres quotes of a value: `invalid input syntax for type integer: "[Value]"`. For its
@@ -81,16 +92,21 @@ type Plain = string | number | boolean | null | undefined | readonly Plain[] | {
 
 /** Copies a value into plain, finite data, within one budget for the whole of it. Whatever throws becomes a note in its place. */
 class SafeCopy {
+  readonly #scrub: Scrub | undefined;
   #membersLeft = MOST_MEMBERS;
   #charactersLeft = MOST_CHARACTERS;
   readonly #open = new Set<object>();
+
+  constructor(scrub: Scrub | undefined) {
+    this.#scrub = scrub;
+  }
 
   of(value: unknown, depth: number): Plain {
     switch (typeof value) {
       case 'string':
         return this.#text(value, MOST_TEXT_BYTES);
       case 'number':
-        return Number.isFinite(value) ? value : String(value);
+        return Number.isFinite(value) && this.#scrubbed(String(value)) === String(value) ? value : this.#scrubbed(String(value));
       case 'boolean':
       case 'undefined':
         return value;
@@ -122,7 +138,7 @@ class SafeCopy {
     if (Object.getPrototypeOf(value) !== Object.prototype) {
       if (types.isNativeError(value) || value instanceof Error) return this.#error(value, depth);
       if (ArrayBuffer.isView(value) || types.isAnyArrayBuffer(value)) return `[${value.byteLength} bytes]`;
-      if (types.isDate(value)) return Number.isNaN(value.getTime()) ? '[Invalid Date]' : value.toISOString();
+      if (types.isDate(value)) return Number.isNaN(value.getTime()) ? '[Invalid Date]' : this.#scrubbed(value.toISOString());
       if (types.isBoxedPrimitive(value)) return this.of(value.valueOf(), depth);
       if (typeof toJSON !== 'function' && (types.isMap(value) || types.isSet(value))) return this.#collection(value, depth);
     }
@@ -183,9 +199,13 @@ class SafeCopy {
 
   #text(text: string, most: number): string {
     if (this.#charactersLeft <= 0) return '[Left out]';
-    const shown = toStorableText(withoutCredentials(text), Math.min(most, Math.max(this.#charactersLeft, MOST_KEY_BYTES)));
+    const shown = toStorableText(withoutCredentials(this.#scrubbed(text)), Math.min(most, Math.max(this.#charactersLeft, MOST_KEY_BYTES)));
     this.#charactersLeft -= shown.length;
     return shown;
+  }
+
+  #scrubbed(text: string): string {
+    return this.#scrub ? this.#scrub(text) : text;
   }
 
   #isSpent(): boolean {

@@ -38,7 +38,8 @@ const INSERT = `
   on conflict (id) do nothing`;
 
 const MOST_TEXT_BYTES = 500;
-const clean = (text: string | undefined): string | null => (text === undefined ? null : toStorableText(text, MOST_TEXT_BYTES));
+/** A text of an entry: it may be from a header. */
+export const cleanAuditText = (text: string | undefined): string | null => (text === undefined ? null : toStorableText(text, MOST_TEXT_BYTES));
 
 const events = new WriteBatcher<NewAuditEvent & { readonly id: string }, void>({
   async write(all) {
@@ -49,13 +50,13 @@ const events = new WriteBatcher<NewAuditEvent & { readonly id: string }, void>({
         all.map(({ id }) => id),
         all.map(({ action }) => action),
         all.map(({ outcome }) => outcome),
-        all.map(({ caller }) => clean(caller)),
+        all.map(({ caller }) => cleanAuditText(caller)),
         all.map(({ isVerified }) => isVerified),
-        all.map(({ source }) => clean(source)),
-        all.map(({ jobName }) => clean(jobName)),
+        all.map(({ source }) => cleanAuditText(source)),
+        all.map(({ jobName }) => cleanAuditText(jobName)),
         all.map(({ runId }) => runId ?? null),
         all.map(({ status }) => status ?? null),
-        all.map(({ reason }) => clean(reason)),
+        all.map(({ reason }) => cleanAuditText(reason)),
       ],
     });
     return [];
@@ -68,19 +69,38 @@ const events = new WriteBatcher<NewAuditEvent & { readonly id: string }, void>({
  */
 export const recordAuditEvent = (event: NewAuditEvent): Promise<void> => events.add({ ...event, id: newRunId() }, envConfig().databaseAcquireTimeout);
 
-/** Entries a minute, of this process; a flood of them must not fill the disk. */
+/**
+ * Of a statement that has a `run` with id and "jobName": writes the entry of what was allowed together with it. No act, no entry.
+ * @param at the number of the first of its parameters, whose values are auditValues()
+ */
+export const withAuditEvent = (at: number): string => `event as (
+    insert into audit_event (id, action, outcome, caller, "isVerified", source, "jobName", "runId")
+    select $${at}::uuid, $${at + 1}::text, 'allowed', $${at + 2}::text, $${at + 3}::boolean, $${at + 4}::text, run."jobName", run.id
+    from run where $${at + 1}::text is not null
+    on conflict (id) do nothing
+  )`;
+
+/** @param id the entry's: the same for a statement that is repeated */
+export const auditValues = (id: string, act: AuditedAct | undefined): unknown[] => [id, act?.action ?? null, cleanAuditText(act?.caller), act?.isVerified ?? false, cleanAuditText(act?.source)];
+
+/** Entries a minute, of this process: a flood of them must not fill the disk. */
 const MOST_DENIALS = 1_000;
+/** Those whom nobody knows are counted apart, so that they cannot hide what a known caller is refused. */
+const denials = { known: 0, unknown: 0 };
 let minute = 0;
-let denials = 0;
 
 /** Records a refusal beside the answer, which does not wait for it. Never rejects; beyond a thousand a minute they are only counted. */
 export function recordDenial(event: Omit<NewAuditEvent, 'outcome'>): void {
   const now = Math.floor(performance.now() / 60_000);
   if (now !== minute) {
-    if (denials > MOST_DENIALS) logger.warn(`${denials - MOST_DENIALS} more refusals in a minute are not in the audit trail`, TAG);
-    [minute, denials] = [now, 0];
+    const left = Math.max(0, denials.known - MOST_DENIALS) + Math.max(0, denials.unknown - MOST_DENIALS);
+    if (left > 0) logger.warn(`${left} refusals in a minute are not in the audit trail`, TAG);
+    Object.assign(denials, { known: 0, unknown: 0 });
+    minute = now;
   }
-  if (++denials > MOST_DENIALS) return;
+  const count = ++denials[event.isVerified ? 'known' : 'unknown'];
+  if (count === MOST_DENIALS + 1) logger.warn(`Over ${MOST_DENIALS} refusals in a minute: the rest of them is not in the audit trail`, TAG);
+  if (count > MOST_DENIALS) return;
   recordAuditEvent({ ...event, outcome: 'denied' }).catch((error: unknown) => logger.error(error, { tag: TAG, during: 'recording a refusal', action: event.action, status: event.status }));
 }
 
@@ -114,7 +134,7 @@ export async function listAuditEvents({ caller, action, outcome, runId, before, 
   const { rows } = await readPool.query<AuditEvent>({
     text: `select id, at, action, outcome, caller, "isVerified", source, "jobName", "runId", status, reason from audit_event
            where ($1::text is null or caller = $1) and ($2::text is null or action = $2) and ($3::text is null or outcome = $3)
-             and ($4::uuid is null or "runId" = $4) and ($5::uuid is null or id < $5)
+             and ($4::uuid is null or id = $4 or ("runId" = $4 and "runId" <> id)) and ($5::uuid is null or id < $5)
            order by id desc limit $6`,
     values: [caller ?? null, action ?? null, outcome ?? null, runId ?? null, before ?? null, limit],
   });

@@ -3,7 +3,7 @@ import type { JSONData } from '../jobs/helpers.js';
 import { envConfig } from '../lib/env-config.js';
 import { toJson } from '../lib/json.js';
 import { redactBody } from '../lib/personal-data/redact-body.js';
-import { createScrubber, type Scrubber } from '../lib/personal-data/scrubber.js';
+import { combineScrubbers, createScrubber, type Scrubber } from '../lib/personal-data/scrubber.js';
 import { openBody, sealBody } from '../lib/personal-data/sealed-body.js';
 import { recorderPool } from '../lib/service-pools.js';
 import { toStorableJson } from '../lib/storable-json.js';
@@ -28,19 +28,25 @@ export interface KeptBody {
 
 const NOT_SEALED = (): undefined => undefined;
 
-/** What may be kept of a body, and how. */
-export function bodyToKeep(body: unknown, schema: BodySchema): KeptBody {
+/**
+ * What may be kept of a body, and how.
+ * @param outer keeps the personal data out of the run that it is started in: they are to stay out of this one too
+ */
+export function bodyToKeep(body: unknown, schema: BodySchema, outer?: Scrubber): KeptBody {
   const text = body === undefined ? undefined : toJson(body).text;
-  if (text === undefined || text === '{}') return { text, isRedacted: false, seal: NOT_SEALED, scrubber: undefined };
+  if (text === undefined || text === '{}') return { text, isRedacted: false, seal: NOT_SEALED, scrubber: outer };
   const plain = JSON.parse(text) as JSONData;
   const { redactionKey, bodyKeys } = envConfig();
   const redacted = schema === 'unknown' ? { body: UNKNOWN, values: [] } : redactBody(plain, schema === 'none' ? undefined : schema, redactionKey);
-  if (!redacted) return { text: toStorableJson(text, MOST_BODY_BYTES), isRedacted: false, seal: NOT_SEALED, scrubber: undefined };
+  const own = redacted ? JSON.stringify(redacted.body) : text;
+  const kept = outer?.json(own) ?? own;
+  const scrubber = combineScrubbers(outer, redacted && createScrubber(redacted.values));
+  if (kept === text) return { text: toStorableJson(text, MOST_BODY_BYTES), isRedacted: false, seal: NOT_SEALED, scrubber };
   return {
-    text: toStorableJson(JSON.stringify(redacted.body), MOST_BODY_BYTES),
+    text: toStorableJson(kept, MOST_BODY_BYTES),
     isRedacted: true,
     seal: (runId) => (bodyKeys ? sealBody(text, runId, bodyKeys) : undefined),
-    scrubber: createScrubber(redacted.values),
+    scrubber,
   };
 }
 

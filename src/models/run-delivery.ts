@@ -4,6 +4,7 @@ import { envConfig } from '../lib/env-config.js';
 import logger from '../lib/logging.js';
 import { mayPass } from '../lib/postgres-fault.js';
 import { recorderPool } from '../lib/service-pools.js';
+import { auditValues, withAuditEvent } from './audit-event.js';
 import type { Claim, Delivery } from './run-claim.js';
 import { isOverlap } from './run-overlap.js';
 import { type NewRun, place } from './run-recorder.js';
@@ -44,13 +45,16 @@ const first = async (text: string, values: unknown[]): Promise<IdRow | undefined
 
 async function insertDelivered(run: NewRun, delivery: Delivery, isAlone: boolean): Promise<Claim | undefined> {
   const row = await first(
-    `insert into batch_job_run (id, "jobName", status, trigger, "isDryRun", body, "requestedBy", "startedAt", "leaseUntil",
-       host, version, "deliveryKey", "scheduledFor", "schedulerJobName", claim, "overlapKey",
-       "isBodyRedacted", "sealedBody")
-     values ($1, $2, 'running', $3, $4, $5, $6, now(), now() + $7 * interval '1 ms', $8, $9, $10, $11, $12, $1, $13, $14, $15)
-     on conflict do nothing returning id, attempt`,
+    `with run as (
+       insert into batch_job_run (id, "jobName", status, trigger, "isDryRun", body, "requestedBy", "startedAt", "leaseUntil",
+         host, version, "deliveryKey", "scheduledFor", "schedulerJobName", claim, "overlapKey", "isBodyRedacted", "sealedBody")
+       values ($1, $2, 'running', $3, $4, $5, $6, now(), now() + $7 * interval '1 ms', $8, $9, $10, $11, $12, $1, $13, $14, $15)
+       on conflict do nothing returning id, attempt, "jobName"
+     ), ${withAuditEvent(16)}
+     select id, attempt from run`,
     [run.id, run.jobName, run.trigger, run.isDryRun, run.body, run.requestedBy, envConfig().runLease, ...place(),
-      delivery.key, delivery.scheduledFor, delivery.schedulerJobName, isAlone ? run.jobName : null, run.isBodyRedacted ?? false, run.sealedBody],
+      delivery.key, delivery.scheduledFor, delivery.schedulerJobName, isAlone ? run.jobName : null, run.isBodyRedacted ?? false, run.sealedBody,
+      ...auditValues(run.id, run.audit)],
   );
   return row && { claimed: true, id: row.id, attempt: row.attempt };
 }
@@ -63,10 +67,11 @@ async function restartDelivered(run: NewRun, delivery: Delivery): Promise<Claim 
          "startedAt" = now(), "finishedAt" = null, "leaseUntil" = now() + $5 * interval '1 ms', host = $6, version = $7,
          "cancelRequestedAt" = null, "cancelRequestedBy" = null, progress = null, writes = null, claim = $8,
          "isBodyRedacted" = $9, "sealedBody" = $10
-       where "deliveryKey" = $1 and status = any($2) returning id, attempt
-     ), ${BEGIN_ANEW}
+       where "deliveryKey" = $1 and status = any($2) returning id, attempt, "jobName"
+     ), ${BEGIN_ANEW}, ${withAuditEvent(11)}
      select id, attempt from run`,
-    [delivery.key, redeliverable, run.isDryRun, run.body, envConfig().runLease, ...place(), run.id, run.isBodyRedacted ?? false, run.sealedBody],
+    [delivery.key, redeliverable, run.isDryRun, run.body, envConfig().runLease, ...place(), run.id, run.isBodyRedacted ?? false, run.sealedBody,
+      ...auditValues(run.id, run.audit)],
   );
   return row && { claimed: true, id: row.id, attempt: row.attempt };
 }

@@ -47,7 +47,7 @@ export async function recordRun(jobName: string, work: Work, start: RunStart): P
     const settled = await perform(run, work);
     if (run.openedDatabase) await run.closeDatabase();
     else void run.closeDatabase();
-    const outcome = outcomeOf(settled, run.stopReason);
+    const outcome = outcomeOf(settled, run.stopReason, run.scrubber);
     runInScope(run, () => report(run, settled, outcome));
     if (hasOpenSubRuns()) await finishAbandoned(id);
     if (run.failures) await run.failures.flush();
@@ -60,14 +60,15 @@ export async function recordRun(jobName: string, work: Work, start: RunStart): P
 }
 
 /** Commits the start, and from then on counts the run as active. */
-async function startRun(jobName: string, start: RunStart): Promise<ActiveRun | RunElsewhere> {
+async function startRun(name: string, start: RunStart): Promise<ActiveRun | RunElsewhere> {
   const outer = tryRunScope();
+  const jobName = outer?.scrubber?.text(name) ?? name;
   // Whatever is started in a dry run is one too.
   const isDryRun = start.isDryRun === true || outer?.run.isDryRun === true;
   const since = performance.now();
   beginStart(outer !== undefined);
   try {
-    const kept = bodyToKeep(start.body, start.bodySchema ?? 'none');
+    const kept = bodyToKeep(start.body, start.bodySchema ?? 'none', outer?.scrubber);
     const claim = await recordStarted(jobName, isDryRun, start, kept);
     if (!claim.claimed) return { id: claim.id, elsewhere: true };
     const { id, attempt, cursor, onlyKeys } = claim;
@@ -126,7 +127,7 @@ async function recordFinished(active: ActiveRun, outcome: RunOutcome): Promise<F
   const run = { tag: TAG, runId: id, jobName, status };
   try {
     const recorded = await finishRun({
-      id, attempt, status, httpStatus, result: active.scrubbed(result), error: active.scrubbed(error), ...active.news(), keepsBody: active.failures !== undefined,
+      id, attempt, status, httpStatus, result, error, ...active.news(), keepsBody: active.failures !== undefined,
     });
     if (recorded === 'fenced') logger.error(new Error('The run ended, but its row was no longer its own to finish'), run);
     return recorded;

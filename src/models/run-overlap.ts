@@ -2,6 +2,7 @@ import type pg from 'pg';
 import { envConfig } from '../lib/env-config.js';
 import { recorderPool } from '../lib/service-pools.js';
 import { ServiceError } from '../lib/service-error.js';
+import { auditValues, withAuditEvent } from './audit-event.js';
 import type { Claim, Delivery } from './run-claim.js';
 import { type NewRun, place } from './run-recorder.js';
 
@@ -10,12 +11,16 @@ const ANOTHER_IS_ACTIVE = "Another run of this job is active, and its config.ove
 /** Starts the run unless another of its job is active; then it is on record as skipped, and elsewhere. */
 export async function claimAlone(run: NewRun): Promise<Claim> {
   const { rowCount } = await recorderPool.query({
-    text: `insert into batch_job_run (id, "jobName", status, trigger, "isDryRun", body, "requestedBy", "parentRunId", "startedAt", "leaseUntil",
-             host, version, "overlapKey", "onlyKeys", "isBodyRedacted", "sealedBody")
-           values ($1, $2, 'running', $3, $4, $5, $6, $7, now(), now() + $8 * interval '1 ms', $9, $10, $2, $11, $12, $13)
-           on conflict ("overlapKey") where "overlapKey" is not null and status = 'running' do nothing`,
+    text: `with run as (
+             insert into batch_job_run (id, "jobName", status, trigger, "isDryRun", body, "requestedBy", "parentRunId", "startedAt", "leaseUntil",
+               host, version, "overlapKey", "onlyKeys", "isBodyRedacted", "sealedBody")
+             values ($1, $2, 'running', $3, $4, $5, $6, $7, now(), now() + $8 * interval '1 ms', $9, $10, $2, $11, $12, $13)
+             on conflict ("overlapKey") where "overlapKey" is not null and status = 'running' do nothing
+             returning id, "jobName"
+           ), ${withAuditEvent(14)}
+           select id from run`,
     values: [run.id, run.jobName, run.trigger, run.isDryRun, run.body, run.requestedBy, run.parentRunId, envConfig().runLease, ...place(), run.onlyKeys,
-      run.isBodyRedacted ?? false, run.sealedBody],
+      run.isBodyRedacted ?? false, run.sealedBody, ...auditValues(run.id, run.audit)],
   });
   return rowCount === 1 ? { claimed: true, id: run.id, attempt: 1 } : recordSkipped(run);
 }
@@ -38,12 +43,15 @@ export async function recordSkipped(run: NewRun, delivery?: Delivery): Promise<C
     ? { httpStatus: 200, result: { skipped: true, ...data }, error: undefined }
     : { httpStatus: 409, result: undefined, error: { name: 'RunSkipped', message: ANOTHER_IS_ACTIVE, detail: ANOTHER_IS_ACTIVE, data } };
   await recorderPool.query({
-    text: `insert into batch_job_run (id, "jobName", status, trigger, "isDryRun", body, "requestedBy", "parentRunId", "finishedAt",
-             "httpStatus", result, error, "deliveryKey", "scheduledFor", "schedulerJobName", "isBodyRedacted")
-           values ($1, $2, 'skipped', $3, $4, $5, $6, $7, now(), $8, $9, $10, $11, $12, $13, $14)
-           on conflict do nothing`,
+    text: `with run as (
+             insert into batch_job_run (id, "jobName", status, trigger, "isDryRun", body, "requestedBy", "parentRunId", "finishedAt",
+               "httpStatus", result, error, "deliveryKey", "scheduledFor", "schedulerJobName", "isBodyRedacted")
+             values ($1, $2, 'skipped', $3, $4, $5, $6, $7, now(), $8, $9, $10, $11, $12, $13, $14)
+             on conflict do nothing returning id, "jobName"
+           ), ${withAuditEvent(15)}
+           select id from run`,
     values: [run.id, run.jobName, run.trigger, run.isDryRun, run.body, run.requestedBy, run.parentRunId, end.httpStatus, end.result, end.error,
-      delivery?.key, delivery?.scheduledFor, delivery?.schedulerJobName, run.isBodyRedacted ?? false],
+      delivery?.key, delivery?.scheduledFor, delivery?.schedulerJobName, run.isBodyRedacted ?? false, ...auditValues(run.id, run.audit)],
   });
   return { claimed: false, id: run.id };
 }

@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { envConfig } from '../lib/env-config.js';
 import { recorderPool } from '../lib/service-pools.js';
 import { WriteBatcher } from '../lib/write-batcher.js';
-import type { AuditedAct } from './audit-event.js';
+import { type AuditedAct, cleanAuditText } from './audit-event.js';
 import type { RunStatus } from './run-status.js';
 
 /** Who or what started a run. */
@@ -88,9 +88,9 @@ const inserts = new WriteBatcher<NewRun, void>({
         runs.map(({ isBodyRedacted }) => isBodyRedacted ?? false),
         runs.map(({ sealedBody }) => sealedBody),
         runs.map(({ audit }) => audit?.action),
-        runs.map(({ audit }) => audit?.caller),
+        runs.map(({ audit }) => cleanAuditText(audit?.caller)),
         runs.map(({ audit }) => audit?.isVerified),
-        runs.map(({ audit }) => audit?.source),
+        runs.map(({ audit }) => cleanAuditText(audit?.source)),
       ],
     });
     return [];
@@ -104,7 +104,10 @@ const FINISH = `
   update batch_job_run run
   set status = done.status, "httpStatus" = done.http, result = done.result, error = done.error,
     progress = coalesce(done.progress, run.progress), writes = coalesce(done.writes, run.writes),
-    "sealedBody" = case when done.status = 'succeeded' and not done.keeps then null else run."sealedBody" end, "finishedAt" = now(), "leaseUntil" = null
+    "sealedBody" = case when run."sealedBody" is null or done.status <> 'succeeded' or done.keeps
+      -- Those of an earlier attempt may be tried again too.
+      or exists (select from batch_job_run_failure failure where failure."runId" = run.id) then run."sealedBody" end,
+    "finishedAt" = now(), "leaseUntil" = null
   from unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::jsonb[], $6::jsonb[], $7::jsonb[], $8::jsonb[], $9::boolean[])
     as done (id, attempt, status, http, result, error, progress, writes, keeps)
   where run.id = done.id and run.attempt = done.attempt and run.status = 'running'`;

@@ -1,7 +1,9 @@
 import type pg from 'pg';
 import type { JSONData } from '../jobs/helpers.js';
 import { envConfig } from '../lib/env-config.js';
+import { newRunId } from '../lib/run-id.js';
 import { recorderPool } from '../lib/service-pools.js';
+import { type AuditedAct, auditValues, withAuditEvent } from './audit-event.js';
 import { place } from './run-recorder.js';
 import { restartable } from './run-status.js';
 
@@ -50,15 +52,15 @@ const RESTART = `
     set status = 'running', attempt = attempt + 1, "requestedBy" = coalesce($5, "requestedBy"), "isDryRun" = $8, result = null, error = null,
       "httpStatus" = null, progress = null, writes = null, "startedAt" = now(), "finishedAt" = null,
       "leaseUntil" = now() + $4 * interval '1 ms', "cancelRequestedAt" = null, "cancelRequestedBy" = null, host = $6, version = $7
-    where id = $1 and status = any($2) returning id, attempt, "onlyKeys"
-  ), ${takeOver('$3::boolean')}
+    where id = $1 and status = any($2) returning id, attempt, "jobName", "onlyKeys"
+  ), ${takeOver('$3::boolean')}, ${withAuditEvent(9)}
   select run.attempt, saved.cursor, run."onlyKeys" from run, saved`;
 
 /** Makes the run's next attempt the caller's. Undefined when the run is not one that can be started again (any more). */
-export async function claimRestart({ id, keepCursor, requestedBy }: Restart, isDryRun: boolean): Promise<RestartClaim | undefined> {
+export async function claimRestart({ id, keepCursor, requestedBy }: Restart, isDryRun: boolean, audit: AuditedAct | undefined): Promise<RestartClaim | undefined> {
   const { rows } = await recorderPool.query<RestartRow>({
     text: RESTART,
-    values: [id, restartable, keepCursor, envConfig().runLease, requestedBy, ...place(), isDryRun],
+    values: [id, restartable, keepCursor, envConfig().runLease, requestedBy, ...place(), isDryRun, ...auditValues(newRunId(), audit)],
   });
   const [row] = rows;
   return row && { id, attempt: row.attempt, cursor: row.cursor ?? undefined, onlyKeys: row.onlyKeys ?? undefined };

@@ -4,7 +4,7 @@ import { newRunId } from '../lib/run-id.js';
 import { tryCurrentRun } from '../lib/run-scope.js';
 import { ServiceError } from '../lib/service-error.js';
 import { toStorableJson } from '../lib/storable-json.js';
-import { type AuditedAct, recordAuditEvent } from './audit-event.js';
+import type { AuditedAct } from './audit-event.js';
 import { BatchJob } from './batch-job.js';
 import type { BodySchema, KeptBody } from './run-body.js';
 import type { Claim, Delivery } from './run-claim.js';
@@ -53,7 +53,7 @@ type Started = (Extract<Claim, { claimed: true }> & Partial<RestartClaim>) | Ext
  * @throws {ServiceError} 503 when that could not be written, 409 when the run cannot be started again
  */
 export async function recordStarted(jobName: string, isDryRun: boolean, start: RunStart, kept: KeptBody): Promise<Started> {
-  if (start.restart) return restarted(jobName, start.restart, isDryRun, start.audit);
+  if (start.restart) return restarted(start.restart, isDryRun, start.audit);
   const { trigger = 'run', requestedBy, delivery } = start;
   const id = newRunId();
   const run: NewRun = {
@@ -78,11 +78,10 @@ export async function recordStarted(jobName: string, isDryRun: boolean, start: R
   }
 }
 
-async function restarted(jobName: string, restart: Restart, isDryRun: boolean, audit: AuditedAct | undefined): Promise<Started> {
+async function restarted(restart: Restart, isDryRun: boolean, audit: AuditedAct | undefined): Promise<Started> {
   let claim: RestartClaim | undefined;
   try {
-    if (audit) await recordAuditEvent({ ...audit, outcome: 'allowed', jobName, runId: restart.id });
-    claim = await claimRestart(restart, isDryRun);
+    claim = await claimRestart(restart, isDryRun, audit);
   } catch (cause) {
     throw isOverlap(cause) ? overlapRefused() : notRecorded(cause);
   }
@@ -92,8 +91,6 @@ async function restarted(jobName: string, restart: Restart, isDryRun: boolean, a
 
 async function insert(run: NewRun, delivery: Delivery | undefined, isAlone: boolean): Promise<Claim> {
   try {
-    // Only the plain insert writes the entry itself.
-    if (run.audit && (delivery || isAlone)) await recordAuditEvent({ ...run.audit, outcome: 'allowed', jobName: run.jobName, runId: run.id });
     if (delivery) return (await claimDelivery(run, delivery, isAlone)) ?? (await recordSkipped(run, delivery));
     if (isAlone) return await claimAlone(run);
     await insertRunning(run);

@@ -1,6 +1,6 @@
 import logger from '../lib/logging.js';
 import { newRunId } from '../lib/run-id.js';
-import { tryCurrentRun } from '../lib/run-scope.js';
+import { tryRunScope } from '../lib/run-scope.js';
 import { BatchJob } from './batch-job.js';
 import { dropLease, keepLease, type Leased } from './run-lease.js';
 import { finishRun, insertRunning } from './run-recorder.js';
@@ -19,8 +19,10 @@ const open = new Map<string, SubRun>();
  * Starts a run of `jobName` that the caller ends with completeSubRun. One that is not completed by the end of the run it
  * was made in is recorded as failed.
  */
-export async function createSubRun(jobName: string): Promise<{ id: string }> {
-  const parent = tryCurrentRun();
+export async function createSubRun(name: string): Promise<{ id: string }> {
+  const scope = tryRunScope();
+  const parent = scope?.run;
+  const jobName = scope?.scrubber?.text(name) ?? name;
   const id = newRunId();
   await BatchJob.findOrCreateByName(jobName);
   const since = performance.now();

@@ -31,7 +31,8 @@ export async function publishObject(
   checkObjectName(name);
   const destination = destinationOf(name);
   const { url } = destination;
-  const { signal, isDryRun = false } = tryCurrentRun() ?? {};
+  const { signal, isDryRun: isDryRunOfRun = false } = tryCurrentRun() ?? {};
+  const isDryRun = isDryRunOfRun || options.isDryRun === true;
   const meter = new ContentMeter();
   const pour = async (into: Writable): Promise<void> => {
     await pipeline(itemsUntilStopped(meter.measure(content), signal), into, { signal });

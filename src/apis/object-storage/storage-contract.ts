@@ -5,6 +5,8 @@ export interface PublishOptions {
   contentType: string;
   /** Replaces an object of that name, as a whole. Default: false, it is refused. */
   overwrite?: boolean | undefined;
+  /** Reads and measures the content, and writes nothing. Default: the run's own; a run that is a dry run stays one. */
+  isDryRun?: boolean | undefined;
 }
 
 export interface PublishedObject {

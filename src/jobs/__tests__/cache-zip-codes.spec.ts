@@ -6,11 +6,16 @@ import path from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { zipFile } from '@commons/backend/__tests__/helpers/zip-file.js';
 import main, { cacheZipCodes } from '@commons/backend/jobs/cache-zip-codes.js';
+import * as envConfig from '@commons/backend/lib/env-config.js';
 import knex from '@commons/backend/lib/knex.js';
 import logger from '@commons/backend/lib/logging.js';
 import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
 
 jest.mock('@commons/backend/lib/logging.js');
+
+const realConfig = envConfig.envConfig();
+
+beforeEach(() => void jest.spyOn(envConfig, 'envConfig').mockReturnValue({ ...realConfig, sourceFolder: tmpdir() }));
 
 const buildRequest = (body: any) => ({ body }) as any;
 

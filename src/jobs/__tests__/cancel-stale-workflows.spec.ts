@@ -6,7 +6,7 @@ import { taskFactory } from '@commons/backend/__tests__/helpers/factories/task-f
 import { workflowFactory } from '@commons/backend/__tests__/helpers/factories/workflow-factory.js';
 import { testApp, testRegistry } from '@commons/backend/__tests__/helpers/test-app.js';
 import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
-import { waitUntil } from '@commons/backend/__tests__/helpers/wait-until.js';
+import { untilAQueryWaits } from '@commons/backend/__tests__/helpers/until-a-query-waits.js';
 import main, { cancelStaleWorkflows } from '@commons/backend/jobs/cancel-stale-workflows.js';
 import knex from '@commons/backend/lib/knex.js';
 import logger from '@commons/backend/lib/logging.js';
@@ -85,7 +85,7 @@ describe('cancelStaleWorkflows', () => {
   it('cancels nothing when it cannot say who cancelled it', async () => {
     await createStale(1);
     jest.mocked(findOrCreateAttributionUser).mockRejectedValueOnce(new Error('no users today'));
-    await expect(cancelStaleWorkflows({})).rejects.toThrow('no users today');
+    await expect(cancelStaleWorkflows({})).resolves.toMatchObject({ succeeded: 0, failed: 1, tasks: 0 });
     expect(await cancelled()).toEqual([]);
   });
 
@@ -187,10 +187,7 @@ describe('cancelStaleWorkflows', () => {
     const completing = await knex.transaction();
     await completing('workflow').where({ id: ids[1] }).update({ status: 'completed', closedAt: new Date() });
     const running = cancelStaleWorkflows({});
-    await waitUntil('the job waits for the lock', async () => {
-      const { rows } = await knex.raw("select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'");
-      return rows.length > 0;
-    });
+    await untilAQueryWaits();
     await completing.commit();
     await expect(running).resolves.toMatchObject({ processed: 2, workflows: 2, tasks: 2 });
     expect(await cancelled()).toEqual([ids[0], ids[2]]);

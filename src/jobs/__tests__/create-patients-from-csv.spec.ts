@@ -10,6 +10,7 @@ import { testApp, testRegistry } from '@commons/backend/__tests__/helpers/test-a
 import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
 import { untilAQueryWaits } from '@commons/backend/__tests__/helpers/until-a-query-waits.js';
 import main, { createPatientsFromCsv } from '@commons/backend/jobs/create-patients-from-csv.js';
+import * as envConfig from '@commons/backend/lib/env-config.js';
 import knex from '@commons/backend/lib/knex.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import type { User } from '@commons/backend/models/tables.js';
@@ -222,11 +223,14 @@ describe('a CSV that cannot be read', () => {
 });
 
 describe('a source', () => {
+  const realConfig = envConfig.envConfig();
   let folder: string;
 
   beforeAll(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'create-patients-from-csv-'));
   });
+
+  beforeEach(() => void jest.spyOn(envConfig, 'envConfig').mockReturnValue({ ...realConfig, sourceFolder: folder }));
 
   afterAll(() => rm(folder, { recursive: true }));
 

@@ -9,6 +9,8 @@ export interface Results {
   contentType: string;
   /** Replaces an object of that name. Default: false, it is refused. */
   overwrite?: boolean;
+  /** As a dry run does, also outside a run that is one. */
+  isDryRun?: boolean;
 }
 
 /**

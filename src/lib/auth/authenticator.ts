@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { decodeJwt, type JWTPayload } from 'jose';
 import { Forbidden, noToken, badToken } from './auth-error.js';
 import type { AuthConfig } from './auth-config.js';
-import { type Caller, isListed, type Permission } from './callers.js';
+import { type Caller, isListed, type Permission, readEmail } from './callers.js';
 import { createKeyStore } from './key-store.js';
 import { type TokenRules, verifyToken } from './verify-token.js';
 
@@ -34,7 +34,7 @@ function verifying(config: AuthConfig): Authenticator {
   const bearer: TokenRules = { algorithm: 'RS256', issuers: config.issuers, audiences: config.audiences, keyOf: createKeyStore({ url: config.jwksUrl }) };
   const iap: TokenRules = { algorithm: 'ES256', issuers: [IAP_ISSUER], audiences: config.iapAudiences, keyOf: createKeyStore({ url: config.iapJwksUrl }) };
   return async (headers) => {
-    const token = bearerToken(headers);
+    const token = bearerToken(headers.authorization);
     // A token that the caller sends counts for more than that of the proxy in front.
     if (token !== undefined && bearer.audiences.length > 0) {
       const claims = await verifyToken(token, bearer);
@@ -48,34 +48,32 @@ function verifying(config: AuthConfig): Authenticator {
 }
 
 /** @throws {Unauthenticated} 401 for an Authorization that is no bearer token (RFC 6750, 2.1) */
-function bearerToken({ authorization }: IncomingHttpHeaders): string | undefined {
+function bearerToken(authorization: string | undefined): string | undefined {
   if (authorization === undefined) return undefined;
   const [, token] = /^Bearer +([\w.~+/-]+=*) *$/i.exec(authorization) ?? [];
   if (token === undefined) throw badToken('the header Authorization holds no bearer token');
   return token;
 }
 
-function callerOf({ email }: JWTPayload, { callers, viewers, auditors }: AuthConfig): Caller {
-  if (typeof email !== 'string' || email === '') throw new Forbidden('This identity token names no e-mail: ask for one with the claim email.');
+function callerOf(claims: JWTPayload, { callers, viewers, auditors }: AuthConfig): Caller {
+  const email = readEmail(claims.email);
+  if (email === undefined) throw new Forbidden('This identity token names no e-mail: ask for one with the claim email.');
   const mayRun = isListed(callers, email);
   const mayAudit = isListed(auditors, email);
   const mayRead = mayRun || mayAudit || isListed(viewers, email);
   const permissions = EVERYTHING.filter((permission) => ({ run: mayRun, read: mayRead, audit: mayAudit })[permission]);
-  return { email: email.toLowerCase(), isVerified: true, permissions };
+  return { email, isVerified: true, permissions };
 }
 
 /**
  * Cloud Run has checked the token and taken its signature away (https://cloud.google.com/run/docs/authenticating/service-to-service):
- * what it says is good for a name on the run, and for no decision.
+ * what it says is good for a name on the run, and for no decision. Of two headers it looks at X-Serverless-Authorization alone, so that
+ * the other may hold whatever its caller likes.
  */
-function claimedEmail(headers: IncomingHttpHeaders): string | undefined {
+function claimedEmail({ authorization, 'x-serverless-authorization': checked = authorization }: IncomingHttpHeaders): string | undefined {
   try {
-    const { email } = decodeJwt(bearerToken(headers) ?? '');
-    return typeof email === 'string' && email.length <= MOST_EMAIL_CHARS ? email.toLowerCase() : undefined;
+    return readEmail(decodeJwt(bearerToken(String(checked)) ?? '').email);
   } catch {
     return undefined; // None, or none that can be read.
   }
 }
-
-/** RFC 5321, 4.5.3.1.3. */
-const MOST_EMAIL_CHARS = 254;

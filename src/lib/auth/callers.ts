@@ -23,6 +23,13 @@ export function parseCallerList(text: string): CallerList {
   return entries;
 }
 
+/**
+ * The e-mail in lower case; undefined for what is none (RFC 5321, 4.5.3.1.3: 254 characters at most). Plain ASCII with one @:
+ * letters that only turn into others' in lower case (U+212A, the Kelvin sign, into k) name nobody.
+ */
+export const readEmail = (email: unknown): string | undefined =>
+  typeof email === 'string' && email.length <= 254 && /^[!-?A-~]+@[a-z0-9-]+(\.[a-z0-9-]+)+$/i.test(email) ? email.toLowerCase() : undefined;
+
 /** Whether the list names the e-mail, or its domain. */
 export function isListed(list: CallerList, email: string): boolean {
   const lower = email.toLowerCase();

@@ -32,6 +32,8 @@ export async function verifyToken(token: string, { algorithm, issuers, audiences
   }
   // jose looks at iat only where a greatest age is asked for.
   if (payload.iat! > Date.now() / 1_000 + SKEW) throw badToken('it was issued in the future');
+  // Whoever else it is for could send it on (OpenID Connect Core 1.0, 3.1.3.7).
+  if (![payload.aud].flat().every((audience) => audiences.includes(audience!))) throw badToken(CLAIMS.aud!);
   return payload;
 }
 

@@ -1,8 +1,14 @@
+import { attempt } from '../attempt.js';
+
+/** Takes personal values out of a text. */
+export type Scrub = (text: string) => string;
+
 /** Takes the values of one run's body out of what the run leaves behind. */
 export interface Scrubber {
-  text(text: string): string;
-  /** Of JSON text; what comes out is JSON too. */
-  json(text: string): string;
+  /** Of any text; of one over half a million characters the middle is left out. To be called before a text is cut: half of a value is not found. */
+  readonly text: Scrub;
+  /** Of JSON text, in its texts, numbers and names; what comes out is JSON too. */
+  readonly json: Scrub;
 }
 
 /** Shorter values are in half of all words: taking them out would leave no log to read, and they name nobody. */
@@ -11,36 +17,117 @@ const LEAST_CHARACTERS = 3;
 const SHORT = 6;
 /** A longer value is looked for in pieces of this length. */
 const MOST_CHARACTERS = 500;
-const MOST_VALUES = 5_000;
+/** What is looked through of a text, at either end. */
+const WINDOW = 262_144;
 const TAKEN = '[Personal]';
 
 /**
- * Makes what takes `values` out, whatever the case of their letters. Undefined when there is nothing that could be found. A value
- * that the job has changed (cut, formatted, encoded) is not found: a log is for ids and counts.
+ * Makes what takes `values` out, whatever the case of their letters: as they are, as JSON, an address or SQL would quote them, and
+ * line by line. Undefined when there is nothing that could be found. A value that the job has changed otherwise (cut, formatted,
+ * encoded) is not found: a log is for ids and counts.
  */
 export function createScrubber(values: readonly string[]): Scrubber | undefined {
-  const trimmed = values.map((value) => value.trim()).filter((value) => value.length >= LEAST_CHARACTERS);
-  const wanted = [...new Set(trimmed.flatMap(pieces))].slice(0, MOST_VALUES);
-  if (wanted.length === 0) return undefined;
-  // The longest first: of two that begin alike the whole one is to go.
-  wanted.sort((a, b) => b.length - a.length);
-  const long = wanted.filter(({ length }) => length >= SHORT).map(escaped);
-  const short = wanted.filter(({ length }) => length < SHORT).map(escaped);
-  const alone = short.length > 0 ? [`(?<![\\p{L}\\p{N}])(?:${short.join('|')})(?![\\p{L}\\p{N}])`] : [];
-  const pattern = new RegExp([...long, ...alone].join('|'), 'giu');
-  const text = (plain: string): string => plain.replace(pattern, TAKEN);
+  const finder = new Finder(values.flatMap(forms).flatMap(pieces));
+  if (finder.isEmpty) return undefined;
+  const text: Scrub = (plain) => (plain.length <= 2 * WINDOW ? finder.replace(plain) : withoutMiddle(plain, (part) => finder.replace(part)));
   return { text, json: (json) => JSON.stringify(scrubValue(JSON.parse(json) as unknown, text)) };
+}
+
+/** What both take out: a run inside another one leaves nothing behind of either's body. */
+export function combineScrubbers(outer: Scrubber | undefined, own: Scrubber | undefined): Scrubber | undefined {
+  if (!outer || !own) return outer ?? own;
+  return { text: (text) => own.text(outer.text(text)), json: (json) => own.json(outer.json(json)) };
+}
+
+/** A value as it may be met in a text. */
+function forms(value: string): string[] {
+  const whole = value.trim();
+  const address = attempt(() => encodeURIComponent(whole)); // Throws on half a surrogate pair.
+  return [
+    whole,
+    ...whole.split(/\r?\n/).map((line) => line.trim()).filter((line) => line.length >= SHORT),
+    JSON.stringify(whole).slice(1, -1),
+    whole.replaceAll("'", "''"),
+    ...(address === undefined ? [] : [address]),
+    // As a form or a query string writes it: application/x-www-form-urlencoded.
+    new URLSearchParams([['', whole]]).toString().slice(1),
+  ];
 }
 
 /** By whole characters: a cut through a surrogate pair would leave halves that are found nowhere. */
 function pieces(value: string): string[] {
+  if (value.length <= MOST_CHARACTERS) return [value];
   const characters = Array.from(value);
   return Array.from({ length: Math.ceil(characters.length / MOST_CHARACTERS) }, (_, at) => characters.slice(at * MOST_CHARACTERS, (at + 1) * MOST_CHARACTERS).join(''));
 }
 
-const escaped = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
+/** Finds any of a great many values in one pass over a text: by how they begin, and then by the lengths of those that begin so. */
+class Finder {
+  readonly #whole = new Set<string>();
+  /** The lengths of the values with that beginning, the longest first: of two that begin alike the whole one is to go. */
+  readonly #lengths = new Map<string, number[]>();
 
-function scrubValue(value: unknown, text: (plain: string) => string): unknown {
+  constructor(values: readonly string[]) {
+    for (const value of values) if (value.length >= LEAST_CHARACTERS) this.#add(fold(value));
+    for (const lengths of this.#lengths.values()) lengths.sort((a, b) => b - a);
+  }
+
+  get isEmpty(): boolean {
+    return this.#whole.size === 0;
+  }
+
+  #add(value: string): void {
+    this.#whole.add(value);
+    const head = value.slice(0, value.length < SHORT ? LEAST_CHARACTERS : SHORT);
+    const lengths = this.#lengths.get(head) ?? [];
+    if (!lengths.includes(value.length)) this.#lengths.set(head, [...lengths, value.length]);
+  }
+
+  replace(text: string): string {
+    const folded = fold(text);
+    let kept = '';
+    let from = 0;
+    for (let at = 0; at + LEAST_CHARACTERS <= folded.length; ) {
+      const length = this.#longestAt(folded, at);
+      if (length === 0) {
+        at++;
+        continue;
+      }
+      kept += text.slice(from, at) + TAKEN;
+      at += length;
+      from = at;
+    }
+    return from === 0 ? text : kept + text.slice(from);
+  }
+
+  #longestAt(text: string, at: number): number {
+    for (const size of [SHORT, LEAST_CHARACTERS]) {
+      const lengths = this.#lengths.get(text.slice(at, at + size)) ?? [];
+      const found = lengths.find((length) => this.#whole.has(text.slice(at, at + length)) && (length >= SHORT || isAlone(text, at, length)));
+      if (found !== undefined) return found;
+    }
+    return 0;
+  }
+}
+
+const isAlone = (text: string, at: number, length: number): boolean =>
+  !/[\p{L}\p{N}]$/u.test(text.slice(Math.max(0, at - 2), at)) && !/^[\p{L}\p{N}]/u.test(text.slice(at + length, at + length + 2));
+
+/** In lower case, character by character as long as before, so that a place in the one is that place in the other. */
+function fold(text: string): string {
+  const lower = text.toLowerCase();
+  const aligned = lower.length === text.length ? lower : Array.from(text, (character) => sameLength(character.toLowerCase(), character)).join('');
+  // At a word's end it is written otherwise.
+  return aligned.replaceAll('ς', 'σ');
+}
+
+const sameLength = (lower: string, character: string): string => (lower.length === character.length ? lower : character);
+
+/** At the cuts half a piece may be left, which is not found: so much is left out there too. */
+const withoutMiddle = (text: string, replace: Scrub): string =>
+  `${replace(text.slice(0, WINDOW)).slice(0, -2 * MOST_CHARACTERS)} […] ${replace(text.slice(-WINDOW)).slice(2 * MOST_CHARACTERS)}`;
+
+function scrubValue(value: unknown, text: Scrub): unknown {
   if (typeof value === 'string') return text(value);
   if (typeof value === 'number') return text(String(value)) === String(value) ? value : TAKEN;
   if (Array.isArray(value)) return value.map((item) => scrubValue(item, text));

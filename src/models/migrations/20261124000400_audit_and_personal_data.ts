@@ -20,7 +20,8 @@ export async function up(knex: Knex): Promise<void> {
       status smallint,
       reason text
     );
-    create index audit_event_by_run on audit_event ("runId") where "runId" is not null;
+    -- The entry of a run's start has the run's id for its own, and needs no second index.
+    create index audit_event_by_run on audit_event ("runId") where "runId" <> id;
 
     create function audit_event_is_append_only() returns trigger language plpgsql as $$
     begin

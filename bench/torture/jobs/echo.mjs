@@ -1,0 +1,2 @@
+/** Gives back what came. */
+export default async ({ body }) => body;
