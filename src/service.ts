@@ -97,7 +97,7 @@ const watching = () => ({
 });
 
 /** ms. A request that dawdles over its headers or its body gets 408. */
-const LIMITS: http.ServerOptions = { headersTimeout: 10_000, requestTimeout: 15_000, connectionsCheckingInterval: 1_000, keepAliveTimeout: 65_000 };
+const LIMITS: http.ServerOptions = { headersTimeout: 10_000, requestTimeout: 13_000, connectionsCheckingInterval: 1_000, keepAliveTimeout: 65_000 };
 
 function openRegistry(source: SourceTree, isLive: boolean): JobRegistry {
   const registry = createJobRegistry({ ...jobFolderOf(source), isLive });

@@ -13,8 +13,8 @@ export interface HostileBodiesOptions {
 const CONNECTIONS = 8;
 const ADDRESSES = ['/jobs/echo', '/jobs/accept', '/jobs/accept/rehearse', '/scripts/echo'];
 const MOST_GROWTH_MB = 64;
-/** A warm-up takes each kind to each address. */
-const WARM_UP_ROUNDS = 4;
+/** A warm-up takes each kind to each address several times: the allocator has its working set then, and keeps it. */
+const WARM_UP_ROUNDS = 24;
 
 /**
  * Sends bodies that are meant to do harm, over raw connections. Memory is read from within, by a job that has everything
