@@ -180,6 +180,14 @@ describe('in a dry run', () => {
     expect(logger.log).toHaveBeenCalledWith(`Dry run: would publish file://${folder}/rosters/roster.csv`, 'object-storage', { bytes: 5, contentType: CSV.contentType });
   });
 
+  it('of one publication alone, nothing is written either, in a run or outside any', async () => {
+    const dry = { ...CSV, isDryRun: true };
+    await expect(storage.publish('roster.csv', pieces('x'), dry)).resolves.toMatchObject({ bytes: 1, isDryRun: true });
+    await expect(new TestRun().do(() => storage.publish('roster.csv', pieces('x'), dry))).resolves.toMatchObject({ isDryRun: true });
+    await expect(inDryRun(() => storage.publish('roster.csv', pieces('x'), { ...CSV, isDryRun: false }))).resolves.toMatchObject({ isDryRun: true });
+    expect(await inFolder()).toEqual([]);
+  });
+
   it('an object that is there already is refused all the same', async () => {
     await writeFile(path.join(folder, 'roster.csv'), 'old');
     await expect(inDryRun(() => storage.publish('roster.csv', pieces('new'), CSV))).rejects.toBeInstanceOf(ObjectExistsError);

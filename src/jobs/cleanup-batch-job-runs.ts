@@ -11,6 +11,8 @@ const TAG = 'cleanup-batch-job-runs';
 export const config: JobConfig = {
   description: 'Deletes old runs and their logs. The newest runs of every job stay, and whatever has not finished.',
   timeout: '1h',
+  overlap: 'skip',
+  schedule: { cron: '0 3 * * *', timeZone: 'America/New_York' },
 };
 
 export const RequestBody = z.object({
