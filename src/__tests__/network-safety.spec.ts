@@ -19,6 +19,7 @@ describe("a request that another site's page has a browser send", () => {
     ['from a sibling of the same site', { 'Sec-Fetch-Site': 'same-site' }],
     ['of an older browser', { Origin: 'https://evil.example' }],
     ['of a sandboxed frame', { Origin: 'null' }],
+    ['with a password that a browser sends by itself', { 'Sec-Fetch-Site': 'cross-site', Authorization: 'Basic dXNlcjpwYXNz' }],
   ])('is refused: %s', async (_, headers) => {
     const before = (await BatchJobRun.list({ jobName: 'echo', limit: 100 })).length;
     const answer = await runEcho(headers);
@@ -58,6 +59,10 @@ describe('a server for this machine alone', () => {
   it('is told from one for others, which answers to every name', async () => {
     expect((await request(testApp(testRegistry(), { isLocal: false })).get('/jobs').set('Host', 'jobs.example.com')).status).toBe(200);
   });
+});
+
+it('knows an address in its own case alone, as whatever stands in front does', async () => {
+  expect((await request(app).post('/JOBS/echo').send({})).status).toBe(404);
 });
 
 describe('every answer', () => {
