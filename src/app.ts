@@ -4,6 +4,7 @@ import { auditDenials } from './handlers/audit-denials.js';
 import { auditHandler } from './handlers/audit-handler.js';
 import { authenticateHandler, may } from './handlers/authenticate-handler.js';
 import { listJobsHandler, showJobHandler } from './handlers/catalogue-handlers.js';
+import { dryRunQueryHandler } from './handlers/dry-run-query-handler.js';
 import { errorHandler, notFoundHandler } from './handlers/error-handler.js';
 import { healthzHandler, readyzHandler, type WhyNotReady } from './handlers/health-handlers.js';
 import { legacyPath } from './handlers/legacy-path.js';
@@ -58,9 +59,9 @@ export function createApp({ registry, bodyLimit, whyNotReady, authenticate, isLo
   if (rateLimit) app.use(rateLimitHandler(rateLimit));
 
   const admit = admissionHandler(whyFull);
-  const run = [may('run'), admit, requireJob(registry), readBody(bodyLimit), scriptExecuteHandler(registry)];
+  const run = [may('run'), dryRunQueryHandler, admit, requireJob(registry), readBody(bodyLimit), scriptExecuteHandler(registry)];
   app.post('/jobs/:slug', run);
-  app.post('/jobs/:slug/rehearse', may('run'), admit, requireJob(registry), readBody(bodyLimit), rehearseHandler(registry));
+  app.post('/jobs/:slug/rehearse', may('run'), dryRunQueryHandler, admit, requireJob(registry), readBody(bodyLimit), rehearseHandler(registry));
   app.post('/scripts/:slug', legacyPath, run);
   app.post('/cron/:slug', legacyPath, run);
 
@@ -74,8 +75,8 @@ export function createApp({ registry, bodyLimit, whyNotReady, authenticate, isLo
   app.get('/runs/:id/logs', may('read'), runLogsHandler);
   app.get('/runs/:id/failures', may('read'), runFailuresHandler);
   app.post('/runs/:id/cancel', may('run'), cancelRunHandler);
-  app.post('/runs/:id/retry', may('run'), admit, readBody(bodyLimit), retryRunHandler(registry));
-  app.post('/runs/:id/resume', may('run'), admit, readBody(bodyLimit), resumeRunHandler(registry));
+  app.post('/runs/:id/retry', may('run'), dryRunQueryHandler, admit, readBody(bodyLimit), retryRunHandler(registry));
+  app.post('/runs/:id/resume', may('run'), dryRunQueryHandler, admit, readBody(bodyLimit), resumeRunHandler(registry));
 
   app.use(notFoundHandler);
   app.use(auditDenials);

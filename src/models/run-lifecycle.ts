@@ -1,4 +1,5 @@
 import { ActiveRun } from '../lib/active-run.js';
+import { dryRunWishIn } from '../lib/dry-run-wish.js';
 import { envConfig } from '../lib/env-config.js';
 import logger from '../lib/logging.js';
 import type { RunWrites } from '../lib/run-knex/write-totals.js';
@@ -64,17 +65,18 @@ async function startRun(name: string, start: RunStart): Promise<ActiveRun | RunE
   const outer = tryRunScope();
   const jobName = outer?.scrubber?.text(name) ?? name;
   // Whatever is started in a dry run is one too.
-  const isDryRun = start.isDryRun === true || outer?.run.isDryRun === true;
+  const isDryRun = start.isDryRun === true || outer?.run.isDryRun === true || dryRunWishIn(start.body) !== undefined;
   const since = performance.now();
   beginStart(outer !== undefined);
   try {
-    const kept = bodyToKeep(start.body, start.bodySchema ?? 'none', outer?.scrubber);
+    const kept = start.kept ?? bodyToKeep(start.body, 'none', outer?.scrubber);
     const claim = await recordStarted(jobName, isDryRun, start, kept);
     if (!claim.claimed) return { id: claim.id, elsewhere: true };
     const { id, attempt, cursor, onlyKeys } = claim;
     const timeoutMs = Math.min(start.timeoutMs ?? envConfig().runTimeout, LONGEST_TIMEOUT_MS);
     const trace = start.trace ?? outer?.trace;
     const run = new ActiveRun({ id, attempt, jobName, isDryRun, timeoutMs, trace, cursor, onlyKeys, countWrites: start.countWrites, scrubber: kept.scrubber }, RUN_RECORDS);
+    for (const line of start.lines ?? []) run.keepLine(line);
     addActiveRun(run, since);
     return run;
   } finally {

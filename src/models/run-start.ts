@@ -1,12 +1,12 @@
 import type { JSONData } from '../jobs/helpers.js';
 import { isRefusedData } from '../lib/postgres-fault.js';
 import { newRunId } from '../lib/run-id.js';
-import { tryCurrentRun } from '../lib/run-scope.js';
+import { type LogLine, tryCurrentRun } from '../lib/run-scope.js';
 import { ServiceError } from '../lib/service-error.js';
 import { toStorableJson } from '../lib/storable-json.js';
 import type { AuditedAct } from './audit-event.js';
 import { BatchJob } from './batch-job.js';
-import type { BodySchema, KeptBody } from './run-body.js';
+import type { KeptBody } from './run-body.js';
 import type { Claim, Delivery } from './run-claim.js';
 import { claimDelivery } from './run-delivery.js';
 import { claimAlone, isOverlap, overlapRefused, recordSkipped } from './run-overlap.js';
@@ -21,9 +21,13 @@ const NOT_RECORDED = 'The run could not be recorded, so the job was not run. Sen
 /** What a run starts with; all of it is optional. */
 export interface RunStart {
   readonly trigger?: RunTrigger | undefined;
+  /** The run's id, for a caller that has used it before; default: a new one. */
+  readonly id?: string | undefined;
   readonly body?: unknown;
-  /** What tells its personal data; default: 'none'. */
-  readonly bodySchema?: BodySchema | undefined;
+  /** What is kept of the body; default: all of it, but for fields named like secrets. */
+  readonly kept?: KeptBody | undefined;
+  /** Lines that were logged before the run was on record, for its log. */
+  readonly lines?: readonly LogLine[] | undefined;
   /** For the audit trail; undefined for what the service or a job starts by itself. */
   readonly audit?: AuditedAct | undefined;
   /** Whatever is started in a dry run is one too. */
@@ -55,7 +59,7 @@ type Started = (Extract<Claim, { claimed: true }> & Partial<RestartClaim>) | Ext
 export async function recordStarted(jobName: string, isDryRun: boolean, start: RunStart, kept: KeptBody): Promise<Started> {
   if (start.restart) return restarted(start.restart, isDryRun, start.audit);
   const { trigger = 'run', requestedBy, delivery } = start;
-  const id = newRunId();
+  const id = start.id ?? newRunId();
   const run: NewRun = {
     id,
     jobName,
