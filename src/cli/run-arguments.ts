@@ -35,7 +35,9 @@ export function readRunArguments(args: readonly string[], flags: readonly JobFla
     const { flag, isNegated } = find(dashed, flags);
     const value = isNegated ? negated(dashed, inline, flags) : valueOf(dashed, inline, flag, rest, flags);
     if (fields.has(flag.field) && !flag.isList) throw refusal(`${dashed} was given twice, and takes one value`, flags);
-    fields.set(flag.field, flag.isList ? [...((fields.get(flag.field) as unknown[] | undefined) ?? []), value] : value);
+    const items = fields.get(flag.field);
+    if (flag.isList && Array.isArray(items)) items.push(value);
+    else fields.set(flag.field, flag.isList ? [value] : value);
   }
   return { isHelp: false, body, fields: Object.fromEntries(fields) };
 }

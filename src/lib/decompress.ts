@@ -98,9 +98,15 @@ async function* atMost(limit: number, bytes: AsyncIterable<Uint8Array>): AsyncGe
 
 async function firstText(zip: yauzl.ZipFile): Promise<yauzl.Entry | undefined> {
   for await (const entry of zip.eachEntry()) {
-    if (/\.txt$/i.test(entry.fileName) && !/readme[^/]*$/i.test(entry.fileName)) return entry;
+    if (isText(entry.fileName)) return entry;
   }
   return undefined;
+}
+
+/** By its name, which is of whoever made the file: so each part of it is looked at once. */
+function isText(fileName: string): boolean {
+  const name = fileName.slice(fileName.lastIndexOf('/') + 1).toLowerCase();
+  return name.endsWith('.txt') && !name.includes('readme');
 }
 
 /** yauzl compares the size, and leaves the checksum to its callers. */

@@ -1,8 +1,10 @@
 import { types } from 'node:util';
 import { attempt } from './attempt.js';
-import { framesOf, isPostgresError, messageWithoutValues, toSafeJson, withoutCredentials } from './safe-json.js';
 import type { Scrub } from './personal-data/scrubber.js';
-import { toStorableText } from './storable-text.js';
+import { isPostgresError, messageWithoutValues } from './postgres-message.js';
+import { toSafeJson } from './safe-json.js';
+import { shownText } from './shown-text.js';
+import { framesOf } from './stack-frames.js';
 
 /** What was thrown, as a run's row and the log keep it: plain strings, finite and clean. */
 export interface ErrorDescription {
@@ -28,7 +30,7 @@ const MOST_PARTS = 20;
 export const describeError = (thrown: unknown, scrub: Scrub = (text) => text): ErrorDescription => describe(thrown, [], scrub);
 
 function describe(thrown: unknown, above: readonly unknown[], scrub: Scrub): ErrorDescription {
-  const cut = (text: string, mostBytes: number): string => toStorableText(withoutCredentials(scrub(text)), mostBytes);
+  const cut = (text: string, mostBytes: number): string => shownText(text, mostBytes, scrub);
   if (!isErrorLike(thrown)) return { name: 'NonError', message: cut(textOfNonError(thrown, scrub), MOST_MESSAGE_BYTES) };
   const ownText = issuesText(thrown) ?? attempt(() => messageWithoutValues(thrown));
   const name = cut(nameOf(thrown), MOST_NAME_BYTES);

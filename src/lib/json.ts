@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { messageWithoutValues } from './safe-json.js';
+import { messageWithoutValues } from './postgres-message.js';
 
 /** A value of a job's as JSON text. */
 export interface Json {

@@ -87,7 +87,7 @@ const headline = ({ name, message, code }: ErrorDescription): string => `${name}
 
 function stackLines(error: ErrorDescription | undefined): string[] {
   if (!error) return [];
-  const frames = error.stack?.split(/\r?\n(?=\s+at )/).slice(1) ?? [];
+  const frames = error.stack?.split(/\r?\n(?=[ \t]+at )/).slice(1) ?? [];
   const causes = error.cause ? [`  caused by ${escapeControls(headline(error.cause))}`, ...stackLines(error.cause)] : [];
   return [...frames.map((frame) => `    ${escapeControls(frame.trim())}`), ...causes];
 }

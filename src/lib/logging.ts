@@ -5,9 +5,9 @@ import { describeError, type ErrorDescription } from './error-description.js';
 import { logFormat, type LogRecord } from './log-format.js';
 import type { Scrub } from './personal-data/scrubber.js';
 import { type LogLevel, type LogLine, type RunScope, tryRunScope } from './run-scope.js';
-import { toSafeJson, withoutCredentials } from './safe-json.js';
+import { toSafeJson } from './safe-json.js';
+import { shownText } from './shown-text.js';
 import { toStorableJson } from './storable-json.js';
-import { toStorableText } from './storable-text.js';
 
 /** What goes with an error: fields of its line's data, but for the tag. */
 export type ErrorMeta = { tag?: string | undefined } & Readonly<Record<string, unknown>>;
@@ -127,19 +127,16 @@ function emit(level: LogLevel, tag: unknown, eventOf: (scrub: Scrub | undefined)
   }
 }
 
-const recordOf = (level: LogLevel, tag: unknown, { message, data, error }: LogEvent, scope: RunScope | undefined, scrub: Scrub = asItIs): LogRecord => ({
+const recordOf = (level: LogLevel, tag: unknown, { message, data, error }: LogEvent, scope: RunScope | undefined, scrub?: Scrub): LogRecord => ({
   at: new Date(),
   level,
-  // Scrubbed before it is cut: half of a value would not be found.
-  tag: typeof tag === 'string' ? toStorableText(scrub(tag), MOST_TAG_BYTES) : undefined,
-  message: toStorableText(typeof message === 'string' ? withoutCredentials(scrub(message)) : (toSafeJson(message, scrub) ?? ''), MOST_MESSAGE_BYTES),
+  tag: typeof tag === 'string' ? shownText(tag, MOST_TAG_BYTES, scrub) : undefined,
+  message: shownText(typeof message === 'string' ? message : (toSafeJson(message, scrub) ?? ''), MOST_MESSAGE_BYTES, scrub),
   data: toSafeJson(data, scrub),
   error,
   run: scope?.run,
   trace: scope?.trace,
 });
-
-const asItIs: Scrub = (text) => text;
 
 const keptLine = ({ at, level, tag, message, data, error }: LogRecord): LogLine => {
   const text = error ? withError(error, data) : data;

@@ -1,6 +1,8 @@
 import type { JSONData } from '../jobs/helpers.js';
+import { withoutCredentials } from './credentials.js';
 import { describeError } from './error-description.js';
 import { toJson } from './json.js';
+import { charactersBeforeSecrets, jsonWithoutSecrets } from './json-without-secrets.js';
 import type { Scrub, Scrubber } from './personal-data/scrubber.js';
 import { blank, isAcceptable, type Problem, problemOf, retryAfterSeconds } from './problem.js';
 import { RunCancelled, RunInterrupted, RunTimedOut, StopReason } from './service-error.js';
@@ -19,7 +21,7 @@ export interface RunOutcome {
   readonly problem: Problem | undefined;
   /** Seconds after which the caller may come again, where that is known. */
   readonly retryAfterSeconds: number | undefined;
-  /** What the row keeps, ready for Postgres, and without the personal data of the run's body. */
+  /** What the row keeps, ready for Postgres, without secrets and without the personal data of the run's body. */
   readonly result: string | undefined;
   readonly error: string | undefined;
   /** The value held a circle, which was cut. */
@@ -60,10 +62,15 @@ function outcomeOfValue(value: unknown, scrubber: Scrubber | undefined): RunOutc
   }
 }
 
-/** What is stored of JSON text. One that is cut begins in the clear, so of a body with personal data there is only its size. */
+/**
+ * What is stored of JSON text. One that is cut begins in the clear: so it is shown up to what may be a secret, and of a body with
+ * personal data there is only its size.
+ */
 function storedJson(text: string, mostBytes: number, scrubber: Scrubber | undefined): string {
-  if (!scrubber) return toStorableJson(text, mostBytes);
-  return fitsIn(text, mostBytes) ? toStorableJson(scrubber.json(text), mostBytes) : JSON.stringify({ truncated: true, bytes: Buffer.byteLength(text) });
+  if (!fitsIn(text, mostBytes)) return scrubber ? JSON.stringify({ truncated: true, bytes: Buffer.byteLength(text) }) : toStorableJson(text, mostBytes, charactersBeforeSecrets(text));
+  // First what Postgres takes: it is nested no deeper than can be walked through.
+  const clean = jsonWithoutSecrets(toStorableJson(text, mostBytes));
+  return toStorableJson(scrubber ? scrubber.json(clean) : clean, mostBytes);
 }
 
 const SUCCEEDED: RunOutcome = {
@@ -112,9 +119,9 @@ const MOST_FIELD_ERRORS = 100;
 
 /** The error as the row keeps it: whatever must be left out of one that is too long, it says what it was and what the caller was told. */
 function storedError(thrown: unknown, { data: toldData, errors, detail }: Partial<Problem>, scrubber: Scrubber | undefined): string {
-  const scrub: Scrub = scrubber?.text ?? ((text) => text);
-  const description = describeError(thrown, scrub);
-  const data = toldData === undefined || !scrubber ? toldData : (JSON.parse(storedJson(JSON.stringify(toldData), MOST_ERROR_BYTES, scrubber)) as JSONData);
+  const scrub: Scrub = (text) => withoutCredentials(scrubber ? scrubber.text(text) : text);
+  const description = describeError(thrown, scrubber?.text);
+  const data = toldData === undefined ? undefined : (JSON.parse(storedJson(JSON.stringify(toldData), MOST_ERROR_BYTES, scrubber)) as JSONData);
   const told = detail !== undefined && { detail: scrub(detail) };
   const kept = {
     ...(errors && { errors: errors.slice(0, MOST_FIELD_ERRORS).map(({ path, message, code }) => ({ path: scrub(path), message: scrub(message), code })) }),

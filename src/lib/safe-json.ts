@@ -1,7 +1,9 @@
 import { types } from 'node:util';
 import { attempt } from './attempt.js';
 import type { Scrub } from './personal-data/scrubber.js';
-import { toStorableText } from './storable-text.js';
+import { isPostgresError, messageWithoutValues } from './postgres-message.js';
+import { charactersRead, shownText } from './shown-text.js';
+import { framesOf } from './stack-frames.js';
 
 /** How much of a value is shown. Beyond it there are notes, so that a line of log stays a line whatever is logged. */
 const MOST_DEPTH = 10;
@@ -10,6 +12,8 @@ const MOST_TEXT_BYTES = 8_192;
 const MOST_STACK_BYTES = 16_384;
 const MOST_CHARACTERS = 32_768;
 const MOST_KEY_BYTES = 200;
+/** What is looked through for all of a value, shown or not. In characters. */
+const MOST_READ = 1_000_000;
 
 const THROWS = '[Throws]';
 
@@ -19,9 +23,6 @@ const SECRET = /pass(?:word|wd|phrase)|pwd\b|secret(?!ar)|\b(?:authorization|coo
 const TOKEN = /tokens?\b/;
 /** tokenCount, passwordUpdatedAt: about a secret, and none. */
 const ABOUT_SECRET = /\b(?:count|at|length|type|name|expires|expiry|expiration|age|limit|policy|status|used)$/;
-
-/** The user and the password in an address: postgres://user:password@host. */
-const CREDENTIALS = /:\/\/[^\s/?#:@]*:[^\s/]+@/g;
 
 /** What Postgres says with the values of rows in it. */
 const QUOTES_VALUES = new Set(['detail', 'where', 'hint', 'internalQuery']);
@@ -41,53 +42,6 @@ export function toSafeJson(value: unknown, scrub?: Scrub): string | undefined {
   }
 }
 
-/** An error of Postgres, as node-postgres gives it. */
-export function isPostgresError(error: object): boolean {
-  const severity = attempt(() => (error as { severity?: unknown }).severity);
-  const code = attempt(() => (error as { code?: unknown }).code);
-  return typeof severity === 'string' && typeof code === 'string' && /^[\dA-Z]{5}$/.test(code);
-}
-
-/** The text without the users and passwords of the addresses in it, and without tokens. */
-export function withoutCredentials(text: string): string {
-  const anonymous = text.includes('://') ? text.replace(CREDENTIALS, '://[Secret]@') : text;
-  return MARKS_OF_TOKENS.some((mark) => anonymous.includes(mark)) ? anonymous.replace(JSON_WEB_TOKEN, '[Secret]').replace(BEARER, '$1 [Secret]') : anonymous;
-}
-
-const MARKS_OF_TOKENS = ['eyJ', 'earer ', 'asic '];
-/** Its header and its claims are JSON objects, in base64url (RFC 7515, 3.1). */
-const JSON_WEB_TOKEN = /\beyJ[\w-]{5,}\.eyJ[\w-]{5,}\.[\w-]*/g;
-/** As the header Authorization holds it, 16 characters or more: 'basic information' is none. */
-const BEARER = /\b([Bb]earer|[Bb]asic) +(?=[\w.~+/-]*[\d=])[\w.~+/-]{16,}=*/g;
-
-/**
- * The message of an error without what Postgres quotes of a value: `invalid input syntax for type integer: "[Value]"`. For its
- * errors of classes 22 (data) and 23 (constraints); undefined for any other. The names of tables, columns and constraints,
- * and the SQL that knex puts first, are kept.
- */
-export function messageWithoutValues(error: object): string | undefined {
-  if (!isPostgresError(error)) return undefined;
-  const { code, message } = error as { code: unknown; message: unknown };
-  if (typeof code !== 'string' || !/^2[23]/.test(code) || typeof message !== 'string') return undefined;
-  // A value may have quotes in it, so it goes on to the last one.
-  const blanked = message.replace(/: "[^]*"/, `: "${VALUE}"`).replace(/\bvalue "[^]*"(?= (?:is|out)\b)/, `value "${VALUE}"`);
-  const [, sql = '', said = blanked] = /^(\s*(?:\/\*|\(|with|select|insert|update|delete|merge|copy)\b[^]*) - ([^]*)$/i.exec(blanked) ?? [];
-  // SQL with half a quoted value in it.
-  if (sql.split('"').length % 2 === 0) return blanked.replace(QUOTED, quotedName);
-  return `${sql && `${sql.replace(/'[^']*'/g, `'${VALUE}'`)} - `}${said.replace(QUOTED, quotedName)}`;
-}
-
-const VALUE = '[Value]';
-const QUOTED = /(\b(?:column|relation|table|constraint|index|type|domain|enum|encoding|schema|function) )?"[^"]*"/g;
-const quotedName = (quoted: string, kind: string | undefined): string => (kind === undefined ? `"${VALUE}"` : quoted);
-
-/** The frames of an error's stack, each behind a newline, without lines of its message that look like one. '' for no stack. */
-export function framesOf(error: object): string {
-  const { stack, message } = error as { stack?: unknown; message?: unknown };
-  const frames = /(?:\n {4}at .*)+$/.exec(String(stack))?.[0] ?? '';
-  return frames.split('\n').filter((line) => line === '' || !String(message).includes(line)).join('\n');
-}
-
 type Plain = string | number | boolean | null | undefined | readonly Plain[] | { [key: string]: Plain };
 
 /** Copies a value into plain, finite data, within one budget for the whole of it. Whatever throws becomes a note in its place. */
@@ -95,6 +49,7 @@ class SafeCopy {
   readonly #scrub: Scrub | undefined;
   #membersLeft = MOST_MEMBERS;
   #charactersLeft = MOST_CHARACTERS;
+  #readingLeft = MOST_READ;
   readonly #open = new Set<object>();
 
   constructor(scrub: Scrub | undefined) {
@@ -133,7 +88,7 @@ class SafeCopy {
   }
 
   #members(value: object, depth: number): Plain {
-    if (Array.isArray(value)) return this.#array(value.length, (at) => (value as unknown[])[at], depth);
+    if (Array.isArray(value)) return this.#array(value.length, (at) => concealedItem(value as unknown[], at, (value as unknown[])[at]), depth);
     const { toJSON } = value as { toJSON?: unknown };
     if (Object.getPrototypeOf(value) !== Object.prototype) {
       if (types.isNativeError(value) || value instanceof Error) return this.#error(value, depth);
@@ -198,8 +153,10 @@ class SafeCopy {
   }
 
   #text(text: string, most: number): string {
-    if (this.#charactersLeft <= 0) return '[Left out]';
-    const shown = toStorableText(withoutCredentials(this.#scrubbed(text)), Math.min(most, Math.max(this.#charactersLeft, MOST_KEY_BYTES)));
+    if (this.#charactersLeft <= 0 || this.#readingLeft <= 0) return '[Left out]';
+    const room = Math.min(most, Math.max(this.#charactersLeft, MOST_KEY_BYTES));
+    this.#readingLeft -= charactersRead(text, room);
+    const shown = shownText(text, room, this.#scrub);
     this.#charactersLeft -= shown.length;
     return shown;
   }
@@ -215,7 +172,19 @@ class SafeCopy {
 
 const ERROR_FIELDS = new Set(['name', 'message', 'stack', 'cause', 'errors']);
 
-const concealed = (key: string, value: unknown): unknown => (isSecretName(key, value) ? '[Secret]' : value);
+/** The value of a field as it may be shown. */
+export const concealed = (name: string, value: unknown): unknown => (isSecretName(name, value) ? '[Secret]' : value);
+
+/** As `concealed`, for an item of a list in which names stand before their values: rawHeaders, or a pair of a Map's or of Headers'. */
+export function concealedItem(items: readonly unknown[], at: number, item: unknown): unknown {
+  const name = at > 0 ? items[at - 1] : undefined;
+  if (typeof name !== 'string' || typeof item === 'object') return item;
+  const isNamed = (items.length === 2 && at === 1) || (name.length <= MOST_KEY_BYTES && HEADER.test(name));
+  return isNamed ? concealed(name, item) : item;
+}
+
+/** Names that are none but a header's: of others, a list may well hold several. */
+const HEADER = /^(?:authorization|cookie|[a-z\d]+(?:-[a-z\d]+)+)$/i;
 
 /** Whether a field of that name, with that value, holds a secret by custom. */
 export function isSecretName(key: string, value: unknown): boolean {
@@ -227,4 +196,4 @@ export function isSecretName(key: string, value: unknown): boolean {
 
 /** secretAccessKey, SECRET_ACCESS_KEY and secret-access-key are `secret access key`. */
 const wordsOf = (name: string): string =>
-  name.slice(0, MOST_KEY_BYTES).replace(/([a-z\d])([A-Z])/g, '$1 $2').replace(/([A-Z])([A-Z][a-z])/g, '$1 $2').replace(/[^A-Za-z\d]+|(?<=[A-Za-z])(?=\d)/g, ' ').toLowerCase();
+  (name.length <= MOST_KEY_BYTES ? name : `${name.slice(0, MOST_KEY_BYTES / 2)} ${name.slice(-MOST_KEY_BYTES / 2)}`).replace(/([a-z\d])([A-Z])/g, '$1 $2').replace(/([A-Z])([A-Z][a-z])/g, '$1 $2').replace(/[^A-Za-z\d]+|(?<=[A-Za-z])(?=\d)/g, ' ').toLowerCase();

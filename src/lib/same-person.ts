@@ -1,3 +1,5 @@
+import { normalForm } from './normal-form.js';
+
 /** What two records of one person are told by. */
 export interface PersonRecord {
   readonly id: string;
@@ -25,7 +27,7 @@ export interface LinkedRecords<Person> {
  */
 export const nameForm = (name: string): string =>
   // U+02BB and U+02BC are apostrophes by use, and letters by their category.
-  name.normalize('NFKD').replace(/[\u0300-\u036F\u02BB\u02BC\p{P}\p{Z}\p{S}\p{C}]/gu, '').toLowerCase();
+  normalForm(name, 'NFKD').replace(/[\u0300-\u036F\u02BB\u02BC\p{P}\p{Z}\p{S}\p{C}]/gu, '').toLowerCase();
 
 /** Names that a hospital gives a newborn until it has its own: twins share them, with birth date and contacts. */
 const PLACEHOLDER = /^(baby|newborn|infant|twin|triplet|unknown)/;

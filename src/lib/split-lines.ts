@@ -6,11 +6,18 @@ export async function* splitLines(bytes: AsyncIterable<Uint8Array>, mostChars: n
   const decoder = new TextDecoder();
   let rest = '';
   for await (const chunk of bytes) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split(/\r?\n/);
-    rest = lines.pop()!;
-    if (rest.length > mostChars) rest = rest.slice(0, mostChars);
-    yield* lines;
+    const lines = decoder.decode(chunk, { stream: true }).split('\n');
+    const last = lines.pop()!;
+    for (const line of lines) {
+      yield withoutReturn(rest + line);
+      rest = '';
+    }
+    // Nothing is added once it is full, so that a chunk costs as much as it is long, and no more.
+    if (rest.length <= mostChars) rest += last;
+    if (rest.length > mostChars) rest = rest.slice(0, mostChars + 1);
   }
   rest += decoder.decode();
   if (rest !== '') yield rest;
 }
+
+const withoutReturn = (line: string): string => (line.endsWith('\r') ? line.slice(0, -1) : line);

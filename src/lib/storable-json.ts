@@ -9,20 +9,21 @@ const HEAD_BYTES = 2_048;
  * JSON text as Postgres' jsonb takes it (https://www.postgresql.org/docs/current/datatype-json.html): \u0000 and lone
  * surrogates, which jsonb refuses, become U+FFFD. A text of more than `maxBytes` of UTF-8 becomes the small note
  * `{"truncated":true,"bytes":N,"head":"..."}`, one that is nested more than 1,000 deep `{"tooDeep":true,"bytes":N}`.
+ * @param mayShow how many characters of the beginning a note may show at most
  */
-export function toStorableJson(text: string, maxBytes: number): string {
-  if (!fitsIn(text, maxBytes)) return truncationNote(text, maxBytes);
+export function toStorableJson(text: string, maxBytes: number, mayShow = text.length): string {
+  if (!fitsIn(text, maxBytes)) return truncationNote(text, maxBytes, mayShow);
   if (isTooDeep(text)) return JSON.stringify({ tooDeep: true, bytes: Buffer.byteLength(text) });
   const clean = cleanEscapes(cleanText(text));
   // A raw NUL is one byte and its replacement three.
-  return clean === text || fitsIn(clean, maxBytes) ? clean : truncationNote(text, maxBytes);
+  return clean === text || fitsIn(clean, maxBytes) ? clean : truncationNote(text, maxBytes, mayShow);
 }
 
-function truncationNote(text: string, maxBytes: number): string {
+function truncationNote(text: string, maxBytes: number, mayShow: number): string {
   const bytes = Buffer.byteLength(text);
   // Quotes and backslashes take more room inside a JSON string, so the head may need to be shorter than it looks.
   for (let size = Math.min(HEAD_BYTES, maxBytes); size > 0; size >>= 1) {
-    const note = JSON.stringify({ truncated: true, bytes, head: firstBytes(text, size) });
+    const note = JSON.stringify({ truncated: true, bytes, head: firstBytes(text.slice(0, mayShow), size) });
     if (fitsIn(note, maxBytes)) return note;
   }
   return JSON.stringify({ truncated: true, bytes });

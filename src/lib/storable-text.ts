@@ -23,11 +23,16 @@ export function toStorableText(text: string, maxBytes: number): string {
     // A NUL is one byte and its replacement three.
     if (clean === text || fitsIn(clean, maxBytes)) return clean;
   }
-  const mark = ` […${Buffer.byteLength(text)} bytes in all…] `;
+  return joinedAtCut(text, text, Buffer.byteLength(text), maxBytes);
+}
+
+/** The beginning of `head` and the end of `tail`, as toStorableText() shows those of a text of so many bytes. */
+export function joinedAtCut(head: string, tail: string, bytes: number, maxBytes: number): string {
+  const mark = ` […${bytes} bytes in all…] `;
   const room = maxBytes - Buffer.byteLength(mark);
-  if (room < 2) return firstBytes(text, maxBytes);
-  const tail = lastBytes(text, Math.floor(room / 2));
-  return firstBytes(text, room - Buffer.byteLength(tail)) + mark + tail;
+  if (room < 2) return firstBytes(head, maxBytes);
+  const end = lastBytes(tail, Math.floor(room / 2));
+  return firstBytes(head, room - Buffer.byteLength(end)) + mark + end;
 }
 
 /**

@@ -73,7 +73,8 @@ export function readPatients(csv: AsyncIterable<CsvRow>): { rows: AsyncGenerator
 function checkHeader(cells: readonly string[]): readonly string[] {
   const columns = cells.map((cell) => cell.trim());
   const missing = REQUIRED.filter((column) => !columns.includes(column));
-  const wrong = columns.flatMap((column, place) => (COLUMNS.includes(column) && columns.indexOf(column) === place ? [] : [place + 1]));
+  const firsts = new Map(columns.map((column, place) => [column, place] as const).toReversed());
+  const wrong = columns.flatMap((column, place) => (COLUMNS.includes(column) && firsts.get(column) === place ? [] : [place + 1]));
   if (missing.length === 0 && wrong.length === 0) return columns;
   const faults = [
     ...(missing.length > 0 ? [`lacks ${missing.join(', ')}`] : []),

@@ -132,7 +132,7 @@ function qualified(builder: Knex.QueryBuilder, column: string): string {
 }
 
 function aliasOf(table: unknown): string | undefined {
-  if (typeof table === 'string') return table.split(/\s+as\s+/i).at(-1);
+  if (typeof table === 'string') return table.split(/(?<!\s)\s+as\s+/i).at(-1);
   if (typeof table !== 'object' || table === null) return undefined;
   if (Object.getPrototypeOf(table) === Object.prototype) return Object.keys(table).length === 1 ? Object.keys(table)[0] : undefined;
   const alias = (table as { _single?: { as?: unknown } })._single?.as;

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import { normalForm } from '../normal-form.js';
 
 /** Bits that tell two values apart for sure among billions, and are short enough to read. */
 const HEX_CHARACTERS = 32;
@@ -10,8 +11,8 @@ const HEX_CHARACTERS = 32;
  */
 export function keyedHash(value: unknown, key: string | undefined): string {
   if (key === undefined) return '[Personal]';
-  return `pii:${createHmac('sha256', key).update(normalForm(value)).digest('hex').slice(0, HEX_CHARACTERS)}`;
+  return `pii:${createHmac('sha256', key).update(searchForm(value)).digest('hex').slice(0, HEX_CHARACTERS)}`;
 }
 
 /** 5550100 and '5550100' are the same to whoever looks for it. */
-const normalForm = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value)).trim().normalize('NFC');
+const searchForm = (value: unknown): string => normalForm((typeof value === 'string' ? value : JSON.stringify(value)).trim(), 'NFC');

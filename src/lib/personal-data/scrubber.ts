@@ -1,4 +1,5 @@
 import { attempt } from '../attempt.js';
+import { ValueFinder } from './find-values.js';
 
 /** Takes personal values out of a text. */
 export type Scrub = (text: string) => string;
@@ -27,10 +28,28 @@ const TAKEN = '[Personal]';
  * encoded) is not found: a log is for ids and counts.
  */
 export function createScrubber(values: readonly string[]): Scrubber | undefined {
-  const finder = new Finder(values.flatMap(forms).flatMap(pieces));
-  if (finder.isEmpty) return undefined;
-  const text: Scrub = (plain) => (plain.length <= 2 * WINDOW ? finder.replace(plain) : withoutMiddle(plain, (part) => finder.replace(part)));
+  let wanted: ReadonlySet<string> | undefined = new Set(values.flatMap(forms).flatMap(pieces).filter(({ length }) => length >= LEAST_CHARACTERS).map(fold));
+  if (wanted.size === 0) return undefined;
+  let finder: ValueFinder | undefined;
+  // Made at the first text: many a run leaves none behind.
+  const replace: Scrub = (text) => {
+    finder ??= new ValueFinder(wanted!, SHORT);
+    wanted = undefined;
+    return without(text, finder);
+  };
+  const text: Scrub = (plain) => (plain.length <= 2 * WINDOW ? replace(plain) : withoutMiddle(plain, replace));
   return { text, json: (json) => JSON.stringify(scrubValue(JSON.parse(json) as unknown, text)) };
+}
+
+function without(text: string, finder: ValueFinder): string {
+  if (text.length < LEAST_CHARACTERS) return text;
+  let kept = '';
+  let at = 0;
+  for (const { from, to } of finder.placesIn(fold(text))) {
+    kept += text.slice(at, from) + TAKEN;
+    at = to;
+  }
+  return at === 0 ? text : kept + text.slice(at);
 }
 
 /** What both take out: a run inside another one leaves nothing behind of either's body. */
@@ -60,58 +79,6 @@ function pieces(value: string): string[] {
   const characters = Array.from(value);
   return Array.from({ length: Math.ceil(characters.length / MOST_CHARACTERS) }, (_, at) => characters.slice(at * MOST_CHARACTERS, (at + 1) * MOST_CHARACTERS).join(''));
 }
-
-/** Finds any of a great many values in one pass over a text: by how they begin, and then by the lengths of those that begin so. */
-class Finder {
-  readonly #whole = new Set<string>();
-  /** The lengths of the values with that beginning, the longest first: of two that begin alike the whole one is to go. */
-  readonly #lengths = new Map<string, number[]>();
-
-  constructor(values: readonly string[]) {
-    for (const value of values) if (value.length >= LEAST_CHARACTERS) this.#add(fold(value));
-    for (const lengths of this.#lengths.values()) lengths.sort((a, b) => b - a);
-  }
-
-  get isEmpty(): boolean {
-    return this.#whole.size === 0;
-  }
-
-  #add(value: string): void {
-    this.#whole.add(value);
-    const head = value.slice(0, value.length < SHORT ? LEAST_CHARACTERS : SHORT);
-    const lengths = this.#lengths.get(head) ?? [];
-    if (!lengths.includes(value.length)) this.#lengths.set(head, [...lengths, value.length]);
-  }
-
-  replace(text: string): string {
-    const folded = fold(text);
-    let kept = '';
-    let from = 0;
-    for (let at = 0; at + LEAST_CHARACTERS <= folded.length; ) {
-      const length = this.#longestAt(folded, at);
-      if (length === 0) {
-        at++;
-        continue;
-      }
-      kept += text.slice(from, at) + TAKEN;
-      at += length;
-      from = at;
-    }
-    return from === 0 ? text : kept + text.slice(from);
-  }
-
-  #longestAt(text: string, at: number): number {
-    for (const size of [SHORT, LEAST_CHARACTERS]) {
-      const lengths = this.#lengths.get(text.slice(at, at + size)) ?? [];
-      const found = lengths.find((length) => this.#whole.has(text.slice(at, at + length)) && (length >= SHORT || isAlone(text, at, length)));
-      if (found !== undefined) return found;
-    }
-    return 0;
-  }
-}
-
-const isAlone = (text: string, at: number, length: number): boolean =>
-  !/[\p{L}\p{N}]$/u.test(text.slice(Math.max(0, at - 2), at)) && !/^[\p{L}\p{N}]/u.test(text.slice(at + length, at + length + 2));
 
 /** In lower case, character by character as long as before, so that a place in the one is that place in the other. */
 function fold(text: string): string {

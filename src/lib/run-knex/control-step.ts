@@ -1,4 +1,4 @@
-import { NAME_PART, plainName } from './sql-writes.js';
+import { SqlTokens } from './sql-tokens.js';
 
 /** A statement that begins, ends or divides a transaction, alone in its text. */
 export interface ControlStep {
@@ -7,22 +7,40 @@ export interface ControlStep {
   readonly name: string;
 }
 
-const SAVEPOINT = String.raw`(?:savepoint\s+)?(${NAME_PART})`;
-const STEP = new RegExp(
-  String.raw`^\s*(?:(begin|start\s+transaction)\b[^;]*|(commit|end)(?:\s+(?:work|transaction))?|savepoint\s+(${NAME_PART})`
-    + String.raw`|release\s+${SAVEPOINT}|rollback(?:\s+(?:work|transaction))?\s+to\s+${SAVEPOINT})\s*;?\s*$`,
-  'i',
-);
-/** Any of them starts with one of these letters, and most statements do not. */
-const LIKELY = /^\s*[bsecr]/i;
-
 /** The step that `sql` consists of; undefined for any other statement, and for several in one text. */
 export function controlStepOf(sql: string): ControlStep | undefined {
-  const match = LIKELY.test(sql) ? STEP.exec(sql) : null;
-  if (!match) return undefined;
-  const [, begin, commit, savepoint, release, rollback] = match;
-  if (begin) return { verb: 'begin', name: '' };
-  if (commit) return { verb: 'commit', name: '' };
-  if (savepoint) return { verb: 'savepoint', name: plainName(savepoint) };
-  return release ? { verb: 'release', name: plainName(release) } : { verb: 'rollback', name: plainName(rollback ?? '') };
+  const tokens = new SqlTokens(sql);
+  const step = read(tokens);
+  if (tokens.isMark(';')) tokens.next();
+  return tokens.kind === 'end' ? step : undefined;
+}
+
+function read(tokens: SqlTokens): ControlStep | undefined {
+  if (tokens.accept('begin')) return begin(tokens);
+  if (tokens.accept('start')) return tokens.accept('transaction') ? begin(tokens) : undefined;
+  if (tokens.accept('commit', 'end')) {
+    tokens.accept('work', 'transaction');
+    return { verb: 'commit', name: '' };
+  }
+  if (tokens.accept('savepoint')) return named('savepoint', tokens);
+  if (tokens.accept('release')) {
+    tokens.accept('savepoint');
+    return named('release', tokens);
+  }
+  if (!tokens.accept('rollback')) return undefined;
+  tokens.accept('work', 'transaction');
+  if (!tokens.accept('to')) return undefined;
+  tokens.accept('savepoint');
+  return named('rollback', tokens);
+}
+
+/** With its modes, such as ISOLATION LEVEL SERIALIZABLE. */
+function begin(tokens: SqlTokens): ControlStep {
+  while (tokens.kind !== 'end' && !tokens.isMark(';')) tokens.next();
+  return { verb: 'begin', name: '' };
+}
+
+function named(verb: ControlStep['verb'], tokens: SqlTokens): ControlStep | undefined {
+  const name = tokens.part();
+  return name === undefined ? undefined : { verb, name };
 }

@@ -1,4 +1,5 @@
 import { ServiceError } from '../service-error.js';
+import { SqlTokens } from './sql-tokens.js';
 import { stepsOf } from './sql-writes.js';
 
 /**
@@ -34,13 +35,21 @@ export class DryRunWrite extends RunQueryError {
 }
 
 const PREPOSITION: Readonly<Record<string, string>> = { insert: ' INTO', delete: ' FROM', merge: ' INTO' };
-const TABLE = /\btable\s+(?:if\s+(?:not\s+)?exists\s+)?("[^"]+"(?:\."[^"]+")?|[\w.$]+)/i;
 
 /** Such as `UPDATE patient`: the verb by Postgres, which knows what a function or a WITH tried; the table by the text. */
 function refusedWrite(message: string, sql: string): string {
-  const verb = /cannot execute (.+) in a read-only transaction/.exec(message)?.[1] ?? 'to write';
+  const verb = /cannot execute ([\w ()]{1,60}) in a read-only transaction/.exec(message)?.[1] ?? 'to write';
   const step = stepsOf(sql).find((each) => verb.toLowerCase().startsWith(each.verb) || verb === 'SELECT');
   if (step) return `${step.verb.toUpperCase()}${PREPOSITION[step.verb] ?? ''} ${step.name}`;
-  const table = verb.endsWith(' TABLE') && TABLE.exec(sql)?.[1]?.replaceAll('"', '');
-  return table ? `${verb} ${table}` : verb;
+  const table = verb.endsWith(' TABLE') ? tableIn(sql) : undefined;
+  return table === undefined ? verb : `${verb} ${table}`;
+}
+
+/** What follows the first word TABLE. */
+function tableIn(sql: string): string | undefined {
+  const tokens = new SqlTokens(sql);
+  while (tokens.kind !== 'end' && !tokens.accept('table')) tokens.next();
+  if (tokens.accept('if')) tokens.accept('not');
+  tokens.accept('exists');
+  return tokens.name()?.join('.');
 }

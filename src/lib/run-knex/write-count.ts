@@ -9,7 +9,7 @@ interface Frame {
 
 /** The table of a write whose text does not name one, such as EXECUTE. */
 const UNNAMED = 'unknown';
-const COUNTED = new Set(['insert', 'update', 'delete', 'merge', 'copy', 'truncate', 'select']);
+const COUNTED = new Set(['insert', 'update', 'delete', 'merge', 'copy', 'truncate', 'select', 'explain']);
 
 /**
  * Follows one connection's transactions by what the server answers, and hands on what was written at the COMMIT, never
@@ -40,7 +40,7 @@ export class WriteCount {
       this.#steps = stepsOf(sql);
       this.#next = 0;
     }
-    if (isCounted) this.#count(command as WriteVerb | 'select', tag);
+    if (isCounted) this.#count(command as WriteVerb | 'select' | 'explain', tag);
     else this.#moveBetweenSavepoints(command as 'savepoint' | 'release' | 'rollback');
   }
 
@@ -72,13 +72,13 @@ export class WriteCount {
     for (const { verb, name } of stepsOf(sql)) if (isWrite(verb)) this.#add(name, verb, undefined);
   }
 
-  /** Statements of one text answer in its order. The tag counts the statement's own rows, not those that its WITH wrote. */
-  #count(command: WriteVerb | 'select', tag: string): void {
+  /** Statements of one text answer in its order. The tag counts the statement's own rows, not those that its WITH wrote; EXPLAIN's counts nothing. */
+  #count(command: WriteVerb | 'select' | 'explain', tag: string): void {
     const rows = command === 'truncate' ? undefined : Number(tag.slice(tag.lastIndexOf(' ') + 1));
     while (this.#next < this.#steps.length) {
       const { verb, name, isTop } = this.#steps[this.#next]!;
       // It is a later statement's.
-      if (isTop && command === 'select') return;
+      if (isTop && (command === 'select' || command === 'explain')) return;
       this.#next++;
       if (isTop && verb === command) {
         this.#add(name, verb, rows);
