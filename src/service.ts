@@ -17,7 +17,7 @@ import { reapLostRuns } from './lib/reaper.js';
 import { shareCall } from './lib/share-call.js';
 import { jobFolderOf, migrationsFolderOf, migrationsOf, type SourceTree } from './lib/source-tree.js';
 import { startWatchdog } from './lib/watchdog.js';
-import { activeRuns, stopActiveRuns } from './models/active-runs.js';
+import { activeRuns, runBoard, stopActiveRuns } from './models/active-runs.js';
 import { SchemaFault, schemaFault } from './models/schema-check.js';
 import { seedOnStart } from './models/seed/seed-on-start.js';
 
@@ -95,7 +95,7 @@ function whyFull(eventLoopDelayMs: number): string | undefined {
 /** The lease of a run that blocks the event loop twice as long has passed long since, and another may have been started. */
 const watching = () => ({
   limitMs: envConfig().runLease * 2,
-  describe: () => [...activeRuns()].map(({ jobName, id }) => `${jobName} ${id}`).join(', '),
+  board: runBoard,
   isStructured: envConfig().deployment !== 'local',
 });
 
