@@ -12,12 +12,13 @@ import { watchEventLoopDelay } from './lib/event-loop-delay.js';
 import { createJobRegistry, type JobRegistry } from './lib/job-registry.js';
 import logger from './lib/logging.js';
 import { migrate } from './lib/migrate.js';
+import { listMigrationFiles, migrationName } from './lib/migration-turn.js';
 import { reapLostRuns } from './lib/reaper.js';
-import { recorderPool } from './lib/service-pools.js';
-import { jobFolderOf, migrationsOf, type SourceTree } from './lib/source-tree.js';
+import { shareCall } from './lib/share-call.js';
+import { jobFolderOf, migrationsFolderOf, migrationsOf, type SourceTree } from './lib/source-tree.js';
 import { startWatchdog } from './lib/watchdog.js';
-import { activeRuns, stopActiveRuns } from './models/active-runs.js';
-import { checkSchema } from './models/schema-check.js';
+import { activeRuns, runBoard, stopActiveRuns } from './models/active-runs.js';
+import { SchemaFault, schemaFault } from './models/schema-check.js';
 import { seedOnStart } from './models/seed/seed-on-start.js';
 
 const TAG = 'service';
@@ -39,13 +40,15 @@ export async function startService(source: SourceTree, { isLive }: { isLive: boo
   refuseExposure();
   const stopping = new AbortController();
   const registry = openRegistry(source, isLive);
-  const database = reachDatabase(source, stopping.signal);
+  const checkSchema = await schemaCheck(source);
+  const database = reachDatabase(source, checkSchema, stopping.signal);
+  const checkReadiness = shareCall(checkSchema, READINESS_KEPT);
   const { bodyLimit, auth, host, rateLimit, trustedProxies } = envConfig();
   const eventLoop = watchEventLoopDelay();
   const app = createApp({
     registry,
     bodyLimit,
-    whyNotReady: () => whyNotReady(stopping.signal, database),
+    whyNotReady: () => whyNotReady(stopping.signal, database, checkReadiness),
     authenticate: createAuthenticator(auth),
     isLocal: isLoopback(host),
     whyFull: () => whyFull(eventLoop.meanMs()),
@@ -92,7 +95,7 @@ function whyFull(eventLoopDelayMs: number): string | undefined {
 /** The lease of a run that blocks the event loop twice as long has passed long since, and another may have been started. */
 const watching = () => ({
   limitMs: envConfig().runLease * 2,
-  describe: () => [...activeRuns()].map(({ jobName, id }) => `${jobName} ${id}`).join(', '),
+  board: runBoard,
   isStructured: envConfig().deployment !== 'local',
 });
 
@@ -105,22 +108,37 @@ function openRegistry(source: SourceTree, isLive: boolean): JobRegistry {
   return registry;
 }
 
+/** What is wrong with the database's tables, or undefined. */
+type SchemaCheck = () => Promise<string | undefined>;
+
+/** ms. However many ask whether the service is ready, the database is asked once in this time. */
+const READINESS_KEPT = 1_000;
+
+/** For the migrations that this release has as it starts. */
+async function schemaCheck(source: SourceTree): Promise<SchemaCheck> {
+  const expected = (await listMigrationFiles(migrationsFolderOf(source))).map(migrationName);
+  return () => schemaFault(expected);
+}
+
 interface Reaching {
   isReached: boolean;
+  /** What the last try found wrong with the tables of a database that it did reach. */
+  fault?: string | undefined;
   /** Never rejects: it is tried until it works or the service stops. */
   readonly ready: Promise<void>;
 }
 
-function reachDatabase(source: SourceTree, signal: AbortSignal): Reaching {
-  const state = { isReached: false, ready: Promise.resolve() };
+function reachDatabase(source: SourceTree, checkSchema: SchemaCheck, signal: AbortSignal): Reaching {
+  const state: { isReached: boolean; fault?: string | undefined; ready: Promise<void> } = { isReached: false, ready: Promise.resolve() };
   state.ready = (async () => {
     for (let pause = 250; !signal.aborted; pause = Math.min(pause * 2, 5_000)) {
       try {
-        await prepareDatabase(source, signal);
+        await prepareDatabase(source, signal, checkSchema);
         state.isReached = true;
         return;
       } catch (error) {
         if (signal.aborted) return;
+        state.fault = error instanceof SchemaFault ? error.message : undefined;
         logger.error(error, { tag: TAG, during: 'reaching and migrating the database', nextTryInMs: pause });
         await delay(pause, undefined, { signal }).catch(() => undefined);
       }
@@ -129,24 +147,23 @@ function reachDatabase(source: SourceTree, signal: AbortSignal): Reaching {
   return state;
 }
 
-async function prepareDatabase(source: SourceTree, signal: AbortSignal): Promise<void> {
+async function prepareDatabase(source: SourceTree, signal: AbortSignal, checkSchema: SchemaCheck): Promise<void> {
   const connection = await connectionSettings();
   if (envConfig().migrateOnStart) {
     const names = await migrate({ ...migrationsOf(source, connection), signal });
     if (names.length > 0) logger.log(`Migrated the database: ${names.join(', ')}`, TAG);
   } else {
-    await checkSchema();
+    const fault = await checkSchema();
+    if (fault !== undefined) throw new SchemaFault(`${fault} (MIGRATE_ON_START is no)`);
   }
   await seedOnStart(connection, signal);
 }
 
-async function whyNotReady(stopping: AbortSignal, database: Reaching): Promise<string | undefined> {
+async function whyNotReady(stopping: AbortSignal, database: Reaching, checkSchema: SchemaCheck): Promise<string | undefined> {
   if (stopping.aborted) return 'the service is stopping';
-  if (!database.isReached) return 'the database is not reached or not migrated yet';
+  if (!database.isReached) return database.fault ?? 'the database is not reached or not migrated yet';
   try {
-    // Not over the pool of what people read: slow searches make nothing unready.
-    await recorderPool.query({ text: 'select 1', values: [] });
-    return undefined;
+    return await checkSchema();
   } catch {
     return 'the database does not answer';
   }

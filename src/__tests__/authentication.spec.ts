@@ -1,5 +1,4 @@
 import { createHmac } from 'node:crypto';
-import type { RequestHandler } from 'express';
 import request from 'supertest';
 import knex from '@commons/backend/lib/knex.js';
 import { readAuthConfig } from '@commons/backend/lib/auth/auth-config.js';
@@ -7,6 +6,7 @@ import { createAuthenticator } from '@commons/backend/lib/auth/authenticator.js'
 import { createKeyStore } from '@commons/backend/lib/auth/key-store.js';
 import { verifyToken } from '@commons/backend/lib/auth/verify-token.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
+import { routesOf } from '../../bench/torture/routes-of.js';
 import { AUDIENCE, ISSUER, startTokenIssuer, type TokenIssuer } from './helpers/token-issuer.js';
 import { testApp, testRegistry } from './helpers/test-app.js';
 import { waitUntil } from './helpers/wait-until.js';
@@ -37,11 +37,8 @@ interface Route {
   readonly path: string;
 }
 
-/** The route table itself, so that no new route is forgotten. */
-function routes(): Route[] {
-  const { stack } = testApp().router as unknown as { stack: { route?: { path: string; methods: Record<string, boolean>; stack: { handle: RequestHandler }[] } }[] };
-  return stack.flatMap(({ route }) => (route ? Object.keys(route.methods).map((method) => ({ method: method as Route['method'], path: route.path })) : []));
-}
+/** The route table itself, with its sub-routers, so that no new route is forgotten. */
+const routes = (): Route[] => routesOf(() => testApp()).map(({ method, path }) => ({ method: method.toLowerCase() as Route['method'], path }));
 
 const OPEN = new Set(['/healthz', '/readyz']);
 const guarded = routes().filter(({ path }) => !OPEN.has(path));

@@ -98,6 +98,38 @@ describe('the embedded Postgres', () => {
     expect(statSync(user.host).mode & 0o777).toBe(0o700);
   });
 
+  it('keeps values of rows out of its log, whatever fails, and its files to itself', async () => {
+    const folder = newFolder('private');
+    await (await startUser(folder)).release();
+    const log = `${clusterIn(folder)}.log`;
+    // As an older release left it.
+    chmodSync(log, 0o644);
+    const before = readFileSync(log, 'utf8').length;
+    const user = await startUser(folder);
+    await user.query('create table person (email text unique, age int check (age < 150))');
+    const CANARY = 'jane.canary@example.com';
+    for (const [statement, reason] of [
+      [`insert into person values ('${CANARY}'), ('${CANARY}')`, /duplicate key/],
+      [`insert into person values ('${CANARY}', 200)`, /violates check/],
+      [`insert into person values ('x', '${CANARY}')`, /invalid input syntax for type integer: "jane\.canary/],
+      [`select '${CANARY}' from nowhere`, /does not exist/],
+      [`do $$ begin raise exception '%', '${CANARY}'; end $$`, /jane\.canary/],
+      [`do $$ begin raise warning '%', '${CANARY}'; end $$`, undefined],
+      [`select '${CANARY}', pg_sleep(0.1)`, undefined],
+    ] as const) {
+      const { error } = await user.query(statement);
+      if (reason) expect(error).toMatch(reason);
+      else expect(error).toBeUndefined();
+    }
+    await user.release();
+    const text = readFileSync(log, 'utf8');
+    // It still says what concerns the server.
+    expect(text.slice(before)).toMatch(/LOG: .*database system is ready/);
+    expect(text).not.toContain('canary');
+    expect(readdirSync(folder).filter((name) => (statSync(path.join(folder, name)).mode & 0o077) !== 0)).toEqual([]);
+    expect(readdirSync(folder)).toContain(path.basename(log));
+  });
+
   it('is shared by processes that start at once, and outlives those that are killed', async () => {
     const folder = newFolder('at-once');
     const [one, two] = await Promise.all([startUser(folder), startUser(folder)]);

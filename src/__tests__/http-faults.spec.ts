@@ -113,7 +113,7 @@ describe('a repeated delivery', () => {
 });
 
 describe('GET /runs', () => {
-  it.each([['/runs', 503, 'The search took too long. Narrow it, by job or since.'], ['/jobs', 500, 'The service failed. Its log says how.']])(
+  it.each([['/runs', 503, 'The search took too long. Narrow it, by job or since.'], ['/jobs', 503, 'Looking for the newest runs took too long. Send it again.']])(
     'answers a search that takes too long in its own words (%s: %d)',
     (path, status, detail) => {
       const sent: { status?: number; text?: string } = {};

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { migrate, rollBack } from '@commons/backend/lib/migrate.js';
+import { migrate } from '@commons/backend/lib/migrate.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import { createBatchJobRun } from './helpers/factories/batch-job-run-factory.js';
 import { createZipCode } from './helpers/factories/zip-code-factory.js';
@@ -42,7 +42,8 @@ describe('migrate', () => {
     const names = await Promise.all([migrate(migrations()), migrate(migrations()), migrate(migrations())]);
     expect(names.flat().length).toBeGreaterThan(1);
     expect(names.filter((each) => each.length > 0)).toHaveLength(1);
-    expect(await rollBack(migrations())).toEqual(names.flat().toReversed());
+    const { rows } = await other.query('select name from knex_migrations order by id');
+    expect(rows.map(({ name }) => name)).toEqual(names.flat());
   });
 
   it('leaves no lock and no connection behind', async () => {
@@ -81,10 +82,55 @@ describe('a service', () => {
 
   it('that must not migrate is not ready before somebody else has', async () => {
     const service = await startServiceProcess({ DATABASE_URL: connectionString, MIGRATE_ON_START: 'no' }, { untilReady: false });
-    await waitUntil('it says what to do', () => service.output().includes('The database is not migrated, and MIGRATE_ON_START is no: run npm run migrate'));
+    await waitUntil('it says what to do', () => service.output().includes('The database is not migrated: run npm run migrate (MIGRATE_ON_START is no)'));
     expect((await fetch(`${service.url}/readyz`)).status).toBe(503);
     await migrate(migrations());
     await waitUntil('it is ready', async () => (await fetch(`${service.url}/readyz`)).status === 200);
+  });
+
+  it('that must not migrate names the migration that is missing, and is ready once somebody has run it', async () => {
+    const names = await migrate(migrations());
+    await other.query('delete from knex_migrations where name = $1', [names.at(-1)]);
+    const service = await startServiceProcess({ DATABASE_URL: connectionString, MIGRATE_ON_START: 'no' }, { untilReady: false });
+    const reason = async () => ((await (await fetch(`${service.url}/readyz`)).json()) as { reason?: string }).reason;
+    await waitUntil('it names it', async () => (await reason())?.includes(`The database lacks the migration ${names.at(-1)}: run npm run migrate`));
+    expect((await fetch(`${service.url}/readyz`)).status).toBe(503);
+    await other.query('insert into knex_migrations (name, batch, migration_time) values ($1, 9, now())', [names.at(-1)]);
+    await waitUntil('it is ready', async () => (await fetch(`${service.url}/readyz`)).status === 200);
+  });
+
+  it('is ready no longer when a migration is taken back under it, and is ready again afterwards', async () => {
+    const service = await startServiceProcess({ DATABASE_URL: connectionString });
+    await other.query(`alter table knex_migrations rename to away`);
+    await waitUntil('it is not ready', async () => (await fetch(`${service.url}/readyz`)).status === 503);
+    await other.query(`alter table away rename to knex_migrations`);
+    await waitUntil('it is ready', async () => (await fetch(`${service.url}/readyz`)).status === 200);
+  });
+
+  it('says how to mend it where its user may not read which migrations there are', async () => {
+    await migrate(migrations());
+    const role = `${database}_reader`;
+    await other.query(`create role "${role}" login; grant connect on database "${database}" to "${role}"`);
+    try {
+      const url = new URL(connectionString);
+      url.username = role;
+      const service = await startServiceProcess({ DATABASE_URL: url.href, MIGRATE_ON_START: 'no' }, { untilReady: false });
+      await waitUntil('it says so', async () => (await (await fetch(`${service.url}/readyz`)).text()).includes('grant select on knex_migrations'));
+    } finally {
+      await killServiceProcesses();
+      await other.query(`drop owned by "${role}"; drop role "${role}"`);
+    }
+  });
+
+  it('asks the database once however many ask at once whether it is ready', async () => {
+    const service = await startServiceProcess({ DATABASE_URL: connectionString });
+    const calls = async () => Number((await other.query(`select count(*) from pg_stat_activity where application_name = 'commons-recorder' and query like '%from knex_migrations%'`)).rows[0].count);
+    await other.query('begin; lock table knex_migrations in access exclusive mode');
+    const answers = Promise.all(Array.from({ length: 50 }, async () => (await fetch(`${service.url}/readyz`)).status));
+    await waitUntil('it asks', async () => (await calls()) > 0);
+    expect(await calls()).toBe(1);
+    await other.query('rollback');
+    expect(new Set(await answers).size).toBe(1);
   });
 });
 

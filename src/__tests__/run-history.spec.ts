@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import request from 'supertest';
 import knex from '@commons/backend/lib/knex.js';
 import { testApp } from './helpers/test-app.js';
@@ -54,6 +55,27 @@ describe('GET /runs', () => {
     expect(await idsOf(`/runs?since=${new Date(Date.now() + 60_000).toISOString()}`)).toEqual([]);
     expect(await idsOf('/runs?q=REASON%203')).toHaveLength(1);
     expect(await idsOf('/runs?q=%25_')).toHaveLength(4);
+  });
+
+  it.each(['12h', '30d', '400d', '90s', '2026-01-01', '2026-01-01T00:00:00Z'])('takes %s for a time', async (since) => {
+    await request(app).get(`/runs?since=${since}`).expect(200);
+  });
+
+  it.each(['job=%00', 'q=a%00b', 'since=%00', 'since=99999999999d', 'since=30', 'since=-1d', 'before=%00', 'status=%00', 'limit=%00'])('answers 400 to ?%s', async (query) => {
+    await request(app).get(`/runs?${query}`).expect(400);
+  });
+
+  it('answers 200 or 400 to whatever a filter holds, and never 500', async () => {
+    const filter = fc.constantFrom('job', 'status', 'since', 'q', 'before', 'limit', 'other', 'job[]', 'q[a]');
+    const since = fc.tuple(fc.integer({ min: 0, max: 1_000_000 }), fc.constantFrom('ms', 's', 'm', 'h', 'd', '')).map((parts) => parts.join(''));
+    const text = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('\0', '%', '\\', "'", '-1'), since, fc.date({ noInvalidDate: true }).map((date) => date.toISOString()));
+    await fc.assert(
+      fc.asyncProperty(filter, text, async (name, value) => {
+        const { status } = await request(app).get(`/runs?${name}=${new URLSearchParams({ value }).toString().slice('value='.length)}`);
+        return status === 200 || status === 400;
+      }),
+      { numRuns: 150 },
+    );
   });
 
   it('names every filter that is wrong', async () => {

@@ -131,6 +131,22 @@ describe('a job that blocks the event loop', () => {
     await startServiceProcess({ RUN_LEASE: '1s' });
     await waitUntil('the run is lost', async () => (await BatchJobRun.find(run!.id))?.status === 'lost');
   });
+
+  it('is named with its run in one line of JSON where the log is structured, also when it blocks at once, and without its body', async () => {
+    const service = await startServiceProcess({ RUN_LEASE: '1s', DEPLOYMENT: 'staging' });
+    await expect(callJob(service, 'blocks', { atOnce: true, email: 'jane.doe@example.com' })).rejects.toThrow();
+    expect(await service.exited).toBe('SIGKILL');
+    const run = await newestRun('blocks');
+    const lines = service.output().split('\n').filter((line) => line.includes('The event loop was blocked'));
+    expect(lines).toHaveLength(1);
+    expect(JSON.parse(lines[0]!)).toMatchObject({
+      severity: 'CRITICAL',
+      message: `The event loop was blocked for 2 s: ending the process. Active runs: blocks ${run!.id}`,
+      'logging.googleapis.com/labels': { tag: 'watchdog', jobName: 'blocks', runId: run!.id },
+      data: { activeRuns: [{ runId: run!.id, jobName: 'blocks' }], starting: 0 },
+    });
+    expect(service.output()).not.toContain('jane.doe');
+  });
 });
 
 describe('a promise that a job let go of', () => {

@@ -1,4 +1,4 @@
-import { migrate, rollBack } from '../lib/migrate.js';
+import { migrate } from '../lib/migrate.js';
 import { migrationsOf, type SourceTree } from '../lib/source-tree.js';
 import { whileConnected } from './open-database.js';
 import { writeResult } from './result-stream.js';
@@ -7,10 +7,4 @@ import { writeResult } from './result-stream.js';
 export async function migrateCommand(source: SourceTree): Promise<void> {
   const names = await whileConnected((connection) => migrate(migrationsOf(source, connection)));
   writeResult(names.length > 0 ? `migrated: ${names.join(', ')}\n` : 'nothing to migrate\n');
-}
-
-/** Takes back the newest batch of migrations. */
-export async function rollBackCommand(source: SourceTree): Promise<void> {
-  const names = await whileConnected((connection) => rollBack(migrationsOf(source, connection)));
-  writeResult(names.length > 0 ? `rolled back: ${names.join(', ')}\n` : 'nothing to roll back\n');
 }

@@ -109,8 +109,10 @@ export function createProgram(source: SourceTree, prepare: () => Promise<void>):
     .action(async () => (await import('./migrate-command.js')).migrateCommand(source));
 
   program.command('migrate:rollback')
-    .description('take back the newest batch of migrations')
-    .action(async () => (await import('./migrate-command.js')).rollBackCommand(source));
+    .description('say what the newest migration would take with it, and take it back once agreed to')
+    .option('--yes', 'do not ask')
+    .option('--production', 'with --yes: it is meant, although DEPLOYMENT is production')
+    .action(async (options: { yes?: boolean; production?: boolean }) => (await import('./roll-back-command.js')).rollBackCommand(source, options));
 
   program.command('migrate:make')
     .description('write an empty migration')

@@ -1,10 +1,11 @@
 import type { ErrorRequestHandler, Request, RequestHandler } from 'express';
 import { Unauthenticated } from '../lib/auth/auth-error.js';
 import logger from '../lib/logging.js';
-import { isUnreachable } from '../lib/postgres-fault.js';
+import { isLocked, isUnreachable } from '../lib/postgres-fault.js';
 import { blank, type Problem, problemOf, retryAfterSeconds } from '../lib/problem.js';
 import { ServiceError } from '../lib/service-error.js';
 import { sendProblem } from './send-problem.js';
+import { slowSearchAdvice } from './slow-search.js';
 
 const TAG = 'http';
 
@@ -25,17 +26,15 @@ function outsideProblem(error: unknown, req: Pick<Request, 'method' | 'path'>): 
   if (status === 406) return { ...blank(406), detail: 'This comes as application/json only.' };
   if (isUnreachable(error)) return { ...blank(503), detail: 'The database does not answer. Send it again.' };
   if (isUnmigrated(error)) return { ...blank(503), detail: 'The database is not migrated yet. Send it again.' };
-  if (isSlowSearch(error, req)) return { ...blank(503), detail: 'The search took too long. Narrow it, by job or since.' };
+  if (isLocked(error)) return { ...blank(503), detail: 'Somebody holds what this needs in the database. Send it again.' };
+  const advice = slowSearchAdvice(error, req.method, req.path);
+  if (advice !== undefined) return { ...blank(503), detail: advice };
   const problem = problemOf(error);
   return problem.status === 500 && !(error instanceof ServiceError) ? { ...problem, detail: 'The service failed. Its log says how.' } : problem;
 }
 
 /** A table that is not there (42P01): somebody asks before the service is ready. */
 const isUnmigrated = (error: unknown): boolean => error instanceof Error && (error as Error & { code?: unknown }).code === '42P01';
-
-/** The read pool's statement_timeout (57014: https://www.postgresql.org/docs/current/errcodes-appendix.html). */
-const isSlowSearch = (error: unknown, { method, path }: Pick<Request, 'method' | 'path'>): boolean =>
-  method === 'GET' && path === '/runs' && error instanceof Error && (error as Error & { code?: unknown }).code === '57014';
 
 /** Every address that is not in the route table. */
 export const notFoundHandler: RequestHandler = (_req, res) => {

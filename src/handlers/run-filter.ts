@@ -10,7 +10,7 @@ const FILTERS = new Set(['job', 'status', 'since', 'q', 'before', 'limit']);
 export type Query = Readonly<Record<string, unknown>>;
 
 /**
- * GET /runs' filters: `job`, `status` (several with commas), `since` (an ISO 8601 time, or how long ago: 90s, 2h, 7d), `q`
+ * GET /runs' filters: `job`, `status` (several with commas), `since` (an ISO 8601 time, or how long ago: 90s, 12h, 30d), `q`
  * (part of the job's name or of the error's message), `before` (a run's id: where the last page ended), `limit`.
  * @throws {ServiceError} 400, naming every filter that is wrong and what it takes
  */
@@ -27,16 +27,19 @@ export function readRunFilter(query: Query): RunFilter {
     return value;
   };
   const filter = {
-    jobName: read('job', (text) => (text.length <= 200 ? text : undefined), "a job's name"),
+    jobName: read('job', shortText, "a job's name, of up to 200 characters"),
     statuses: read('status', readStatuses, TAKES.status),
     since: read('since', readSince, TAKES.since),
-    text: read('q', (text) => (text.length <= 200 && !text.includes('\0') ? text : undefined), 'up to 200 characters'),
+    text: read('q', shortText, 'up to 200 characters'),
     before: read('before', (text) => (isRunId(text) ? text : undefined), "a run's id"),
     limit: read('limit', readLimit, TAKES.limit) ?? DEFAULT_LIMIT,
   };
   if (errors.length > 0) throw new ServiceError(400, 'The filter does not fit.', { errors });
   return filter;
 }
+
+/** Postgres takes no NUL in a text. */
+const shortText = (text: string): string | undefined => (text.length <= 200 && !text.includes('\0') ? text : undefined);
 
 /** The same query with some parts changed, for the address of another page. */
 export function filterQuery(query: Query, changes: Readonly<Record<string, string>>): URLSearchParams {

@@ -1,93 +1,86 @@
-import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import createKnex, { type Knex } from 'knex';
-import pg from 'pg';
-import { knexLog } from './knex-log.js';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Knex } from 'knex';
+import logger from './logging.js';
+import { inTurn, LIMIT_LOCK_WAITS, listMigrationFiles, type MigrationFile, migrationName, type Migrations, type Turn } from './migration-turn.js';
+import { isLocked } from './postgres-fault.js';
 
-/** Where the migrations are, and which database they are for. */
-export interface Migrations {
-  readonly connection: pg.ClientConfig;
-  /** The folder of the migration files: YYYYMMDDHHMMSS_name, each with `up` and `down`. */
-  readonly folder: string;
-  /** How a file is imported: the entry files know, since Node and Jest differ in it. */
-  readonly importFile: (file: string) => Promise<unknown>;
-  /** Gives up waiting for the database and for one's turn. A migration that has begun is finished. */
-  readonly signal?: AbortSignal;
-}
+const TAG = 'migrate';
 
-/** Any number will do, as long as every process that migrates this database takes the same one. */
-const ADVISORY_LOCK = 4_719_002_331;
+/** ms in which a migration must get the locks of its tables. */
+const PATIENCE_MS = 300_000;
+/** ms before the second try. Each pause is twice the one before it, up to the longest. */
+const FIRST_PAUSE_MS = 500;
+const LONGEST_PAUSE_MS = 10_000;
 
 /**
- * Brings the database to the newest migration. Any number of processes may do so at once: they take turns.
+ * Brings the database to the newest migration, one by one. Any number of processes may do so at once: they take turns. A
+ * migration that does not get a table's lock is rolled back and tried again, so that nobody waits behind it for long.
  * @returns the names of the migrations that were run
+ * @throws {Error} naming the migration and who may hold the locks, when it did not get them in `patienceMs`
  */
 export const migrate = (migrations: Migrations): Promise<string[]> =>
-  inTurn(migrations, async (knex) => namesIn(await knex.migrate.latest(settings(migrations))));
-
-/** Takes back the newest batch of migrations. @returns the names of those taken back */
-export const rollBack = (migrations: Migrations): Promise<string[]> =>
-  inTurn(migrations, async (knex) => namesIn(await knex.migrate.rollback(settings(migrations))));
-
-async function inTurn<T>(migrations: Migrations, work: (knex: Knex) => Promise<T>): Promise<T> {
-  const lock = await takeLock(migrations);
-  const knex = createKnex({ client: 'pg', connection: { ...migrations.connection } as object, pool: { min: 0, max: 1 }, log: knexLog });
-  try {
-    // knex keeps a lock of its own in a table, where a killed process leaves it for ever. Ours ends with its connection,
-    // and whoever holds ours is alone, so a row found locked is such a leftover.
-    if (await knex.schema.hasTable('knex_migrations_lock')) await knex.migrate.forceFreeMigrationsLock(settings(migrations));
-    return await work(knex);
-  } finally {
-    await knex.destroy();
-    await lock.end().catch(ignore);
-  }
-}
-
-/** A connection that holds the lock, and does until it ends. */
-async function takeLock({ connection, signal }: Migrations): Promise<pg.Client> {
-  const client = new pg.Client(connection);
-  // A connection that breaks is told by the query that is on it; unheard, the error that it emits would end the process.
-  client.on('error', ignore);
-  const lock = async (): Promise<void> => {
-    await client.connect();
-    await client.query('select pg_advisory_lock($1)', [ADVISORY_LOCK]);
-  };
-  try {
-    await unlessAborted(lock, signal);
-    return client;
-  } catch (error) {
-    // Not waited for: the server may not even be there.
-    client.end().catch(ignore);
-    throw error;
-  }
-}
-
-function unlessAborted(work: () => Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (!signal) return work();
-  signal.throwIfAborted();
-  return new Promise((resolve, reject) => {
-    const giveUp = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', giveUp, { once: true });
-    work().then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp)).catch(ignore);
+  inTurn(migrations, async (turn) => {
+    const names: string[] = [];
+    for (;;) {
+      const name = await migrateNext(migrations, turn);
+      if (name === undefined) return names;
+      names.push(name);
+    }
   });
+
+/** Runs the next migration, if there is one. @returns its name */
+async function migrateNext(migrations: Migrations, turn: Turn): Promise<string | undefined> {
+  const giveUpAt = performance.now() + (migrations.patienceMs ?? PATIENCE_MS);
+  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 2, LONGEST_PAUSE_MS)) {
+    const attempt: { name?: string; isRepeatable?: boolean } = {};
+    try {
+      await turn.knex.raw(LIMIT_LOCK_WAITS);
+      // knex keeps a lock of its own in a table, where a killed process and a try that failed may leave it for ever. Whoever
+      // has the turn is alone, so a row that is found locked is such a leftover.
+      if (await turn.knex.schema.hasTable('knex_migrations_lock')) await turn.knex.migrate.forceFreeMigrationsLock(settings(migrations, attempt));
+      const [, names] = (await turn.knex.migrate.up(settings(migrations, attempt))) as [number, string[]];
+      return names[0];
+    } catch (error) {
+      // What ran outside a transaction has done a part of its work, which a second try would find in its way.
+      if (!isLocked(error) || attempt.isRepeatable !== true) throw error;
+      const holders = await longestTransactions(turn);
+      const what = `Migration ${attempt.name} waits for a table that others use`;
+      if (performance.now() + pause > giveUpAt) {
+        throw new Error(`${what}, and has given up. The oldest transactions: ${holders}. End them, or wait for their end, and migrate again.`, { cause: error });
+      }
+      logger.warn(`${what}: it was rolled back, and is tried again`, TAG, { nextTryInMs: pause, oldestTransactions: holders });
+      await pauseFor(pause, migrations.signal);
+    }
+  }
 }
 
-const ignore = (): void => undefined;
+async function pauseFor(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  await delay(ms, undefined, signal && { signal }).catch(() => undefined);
+  signal?.throwIfAborted();
+}
 
-const settings = ({ folder, importFile }: Migrations): Knex.MigratorConfig => ({
+/** Who is likely to hold the locks. Never a query's text, which may hold personal data. */
+async function longestTransactions({ lock }: Turn): Promise<string> {
+  const { rows } = await lock.query<{ pid: number; name: string; seconds: number }>(
+    `select pid, application_name as name, extract(epoch from now() - xact_start)::int as seconds from pg_stat_activity
+     where datname = current_database() and xact_start is not null and pid <> pg_backend_pid() and backend_type = 'client backend'
+     order by xact_start limit 3`,
+  );
+  return rows.map(({ pid, name, seconds }) => `process ${pid} (${name || 'unnamed'}, for ${seconds} s)`).join(', ') || 'none that can be seen';
+}
+
+/** @param attempt is told which migration is run, and whether it may be tried again */
+const settings = ({ folder, importFile }: Migrations, attempt: { name?: string; isRepeatable?: boolean }): Knex.MigratorConfig => ({
   migrationSource: {
-    getMigrations: () => listMigrations(folder),
-    // Without the ending: a .ts in development and the .js built from it are one migration.
-    getMigrationName: (file: string) => path.parse(file).name,
-    getMigration: (file: string) => importFile(path.join(folder, file)) as Promise<Knex.Migration>,
+    getMigrations: () => listMigrationFiles(folder),
+    getMigrationName: migrationName,
+    async getMigration(file: string): Promise<Knex.Migration> {
+      const migration = (await importFile(path.join(folder, file))) as MigrationFile;
+      Object.assign(attempt, { name: migrationName(file), isRepeatable: migration.config?.transaction !== false });
+      return migration as Knex.Migration;
+    },
   },
   // An older release must start on a database that a newer one has migrated: that is what rolling back a deployment is.
   disableMigrationsListValidation: true,
 });
-
-async function listMigrations(folder: string): Promise<string[]> {
-  const files = await readdir(folder);
-  return files.filter((file) => /^\d{14}_\w+\.[jt]s$/.test(file)).toSorted();
-}
-
-const namesIn = ([, files]: [number, string[]]): string[] => files.map((file) => path.parse(file).name);

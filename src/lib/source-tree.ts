@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { ClientConfig } from 'pg';
 import { envConfig } from './env-config.js';
 import type { JobFolder } from './job-registry.js';
-import type { Migrations } from './migrate.js';
+import type { Migrations } from './migration-turn.js';
 
 /** Where the service's own files are, and how they are imported: src/*.ts in development and in tests, dist/*.js in production. */
 export interface SourceTree {
@@ -18,9 +18,11 @@ export function jobFolderOf({ root, importFile }: SourceTree): JobFolder {
   return { folder: path.resolve(jobsFolder ?? path.join(root, 'jobs')), importFile, loadTimeoutMs: jobLoadTimeout };
 }
 
+export const migrationsFolderOf = ({ root }: SourceTree): string => path.join(root, 'models/migrations');
+
 /** The migrations, for the database of that connection. */
-export const migrationsOf = ({ root, importFile }: SourceTree, connection: ClientConfig): Migrations => ({
+export const migrationsOf = (source: SourceTree, connection: ClientConfig): Migrations => ({
   connection,
-  folder: path.join(root, 'models/migrations'),
-  importFile,
+  folder: migrationsFolderOf(source),
+  importFile: source.importFile,
 });

@@ -1,4 +1,5 @@
 import type { ActiveRun } from '../lib/active-run.js';
+import { RunBoard } from '../lib/run-board.js';
 import { RunInterrupted, ServiceError } from '../lib/service-error.js';
 import { dropLease, keepLease } from './run-lease.js';
 
@@ -12,6 +13,9 @@ let onIdle: (() => void) | undefined;
 /** The runs that are going in this process. */
 export const activeRuns = (): ReadonlySet<ActiveRun> => active;
 
+/** The same, for the watchdog's thread. */
+export const runBoard = new RunBoard();
+
 /**
  * To be called before a run's row is written, and followed by endStart, whatever comes of it.
  * @param isNested it is part of a run that is active, which may end well within its grace
@@ -20,10 +24,12 @@ export const activeRuns = (): ReadonlySet<ActiveRun> => active;
 export function beginStart(isNested: boolean): void {
   if (isStopping && !isNested) throw new ServiceError(503, 'The service is stopping and takes no new runs. Send it again.', { retryAfterSeconds: 5 });
   starting++;
+  runBoard.starting = starting;
 }
 
 export function endStart(): void {
   starting--;
+  runBoard.starting = starting;
   tellIdle();
 }
 
@@ -33,6 +39,7 @@ export function endStart(): void {
  */
 export function addActiveRun(run: ActiveRun, since: number): void {
   active.add(run);
+  runBoard.add(run);
   keepLease(run, since);
   // Its row was being written when the others were told.
   if (isGivingUp) run.giveUp(new RunInterrupted());
@@ -40,7 +47,7 @@ export function addActiveRun(run: ActiveRun, since: number): void {
 }
 
 export function removeActiveRun(run: ActiveRun): void {
-  active.delete(run);
+  if (active.delete(run)) runBoard.remove(run);
   dropLease(run);
   tellIdle();
 }

@@ -1,10 +1,10 @@
-import { parseDuration } from '../lib/duration.js';
+import { HUNDRED_YEARS, parseDuration } from '../lib/duration.js';
 import { isRunStatus, RUN_STATUSES, type RunStatus } from './run-status.js';
 
 /** The filters of the history that are written as text, over HTTP and on the command line: what each takes, in words. */
 export const TAKES = {
   status: `one or several, with commas, of ${RUN_STATUSES.join(', ')}`,
-  since: 'an ISO 8601 time, or how long ago, such as 90s, 2h or 7d',
+  since: 'an ISO 8601 time, or how long ago, such as 90s, 12h or 30d',
   limit: 'a whole number from 1 to 500',
 } as const;
 
@@ -22,7 +22,7 @@ export function readSince(text: string): Date | undefined {
 
 function msOf(text: string): number {
   try {
-    return parseDuration(text);
+    return parseDuration(text, HUNDRED_YEARS);
   } catch {
     return NaN;
   }

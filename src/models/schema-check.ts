@@ -1,13 +1,32 @@
+import { MIGRATION_TABLE } from '../lib/migration-turn.js';
 import { recorderPool } from '../lib/service-pools.js';
 
+// https://www.postgresql.org/docs/current/errcodes-appendix.html
 const UNDEFINED_TABLE = '42P01';
+const NOT_PERMITTED = '42501';
 
-/** @throws {Error} when the database cannot be reached, or has not been migrated at all */
-export async function checkSchema(): Promise<void> {
+/** The database is there, and not migrated as this release needs it. The message says how to mend it. */
+export class SchemaFault extends Error {
+  override readonly name = 'SchemaFault';
+}
+
+/**
+ * What keeps runs from being recorded in the database as it is, naming every migration that it lacks; undefined when it has
+ * all of `expected`. Migrations of a newer release do not matter. One small query,
+ * and not over the pool of what people read: slow searches make nothing unready.
+ * @throws {Error} when the database cannot be reached
+ */
+export async function schemaFault(expected: readonly string[]): Promise<string | undefined> {
   try {
-    await recorderPool.query({ text: 'select 1 from batch_job_run limit 0', values: [] });
+    const { rows } = await recorderPool.query<{ name: string }>({ text: `select name from ${MIGRATION_TABLE}`, values: [] });
+    const present = new Set(rows.map(({ name }) => name));
+    const missing = expected.filter((name) => !present.has(name));
+    if (missing.length === 0) return undefined;
+    return `The database lacks the migration${missing.length === 1 ? '' : 's'} ${missing.join(', ')}: run npm run migrate`;
   } catch (error) {
-    if ((error as { code?: unknown }).code !== UNDEFINED_TABLE) throw error;
-    throw new Error('The database is not migrated, and MIGRATE_ON_START is no: run npm run migrate', { cause: error });
+    const { code } = error as { code?: unknown };
+    if (code === UNDEFINED_TABLE) return 'The database is not migrated: run npm run migrate';
+    if (code === NOT_PERMITTED) return `The service's database user may not read which migrations there are: grant select on ${MIGRATION_TABLE}`;
+    throw error;
   }
 }

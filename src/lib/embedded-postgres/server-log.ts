@@ -15,8 +15,13 @@ export interface ServerLog {
   close(): Promise<void>;
 }
 
+/** Nobody but the server's account may read it: what a server prints may hold values of rows. */
+const MODE = 0o600;
+
 export async function openServerLog(name: string, { uid, gid }: ServerAccount): Promise<ServerLog> {
-  const file = await open(name, 'a+');
+  const file = await open(name, 'a+', MODE);
+  // Also where the file is older, or the umask stranger.
+  await file.chmod(MODE);
   if (process.getuid!() !== uid) await file.chown(uid, gid);
   if ((await file.stat()).size > LIMIT) await file.truncate();
   const { size: start } = await file.stat();

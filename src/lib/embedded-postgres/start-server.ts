@@ -15,6 +15,21 @@ export interface Cluster extends DataFolder {
   readonly logFile: string;
 }
 
+/**
+ * Keep values of rows out of the server's log. Whoever caused an error is told of it in full, and the service logs it without
+ * personal data; here it would stand in clear, since even the first line of an error may hold a value (22P02). `log` leaves
+ * out errors and warnings of statements, and keeps what concerns the server. (https://www.postgresql.org/docs/current/runtime-config-logging.html)
+ */
+const LOG_SETTINGS = [
+  'log_min_messages=log',
+  'log_min_error_statement=panic',
+  'log_error_verbosity=terse',
+  'log_statement=none',
+  'log_min_duration_statement=-1',
+  'log_parameter_max_length=0',
+  'log_parameter_max_length_on_error=0',
+];
+
 /** ms between two looks at a server that is starting. */
 const PAUSE = 10;
 
@@ -42,12 +57,15 @@ export async function startServer(cluster: Cluster): Promise<Place | undefined> 
   }
 }
 
+/** The parameters' lengths are settings since Postgres 13; before it, parameters of a statement that failed were not logged. */
+const logSettings = (major: number): string[] => LOG_SETTINGS.filter((setting) => major >= 13 || !setting.startsWith('log_parameter'));
+
 async function spawnServer(cluster: Cluster, log: ServerLog): Promise<GuardedServer | undefined> {
   const { folder, binaries, account, settings } = cluster;
   const socketFolder = await openSocketFolder(folder, account);
   removeAbandonedFifos(socketFolder);
   const fifo = newFifo(socketFolder);
-  const all = ['listen_addresses=', `unix_socket_directories=${socketFolder}`, 'unix_socket_permissions=0700', `${FIFO_SETTING}=${fifo}`, ...settings];
+  const all = ['listen_addresses=', `unix_socket_directories=${socketFolder}`, 'unix_socket_permissions=0700', `${FIFO_SETTING}=${fifo}`, ...logSettings(binaries.major), ...settings];
   const command = [binaries.postgres, '-D', folder, '-p', '5432', ...all.flatMap((setting) => ['-c', setting])];
   try {
     return await startGuarded(fifo, account, command, log.descriptor);
