@@ -71,12 +71,12 @@ function wrapMethod(schema: ZodType, name: string, marked: (part: unknown) => un
 export function keepMarkInMerge(sources: Sources, isMarked: (schema: ZodType) => boolean): void {
   const anyObject = z.object({}); // Zod puts the methods on the prototype when it builds the first object.
   const prototype = Object.getPrototypeOf(anyObject) as object;
-  const merge = Object.getOwnPropertyDescriptor(prototype, 'merge')?.get;
-  if (!merge) throw new Error('this version of Zod keeps .merge() elsewhere: see how a mark on its argument can be kept');
+  const zodsOwn = Object.getOwnPropertyDescriptor(prototype, 'merge');
+  if (!zodsOwn?.get) throw new Error('this version of Zod keeps .merge() elsewhere: see how a mark on its argument can be kept');
   Object.defineProperty(prototype, 'merge', {
     configurable: true,
     get(this: ZodType) {
-      const own = merge.call(this) as (other: ZodType) => ZodType;
+      const own = zodsOwn.get?.call(this) as (other: ZodType) => ZodType;
       const value = (other: ZodType) => {
         const merged = own(other);
         if (!isMarked(other)) return merged;
