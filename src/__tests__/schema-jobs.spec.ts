@@ -69,6 +69,12 @@ describe('job check', () => {
     ]);
   });
 
+  it('finds nothing amiss in the jobs of src/jobs and in the templates', async () => {
+    for (const folder of ['../jobs', 'fixtures/templates']) {
+      expect(await checkJobMarks({ folder: path.resolve(__dirname, folder), importFile: (file) => import(file), loadTimeoutMs: 30_000 })).toEqual([]);
+    }
+  });
+
   it('passes over a job that cannot be loaded for another reason: list names it', async () => {
     const faults = await checkJobMarks({ folder: path.join(__dirname, 'fixtures/jobs'), importFile: async () => { throw new Error('broken'); }, loadTimeoutMs: 5_000 });
     expect(faults).toEqual([]);
