@@ -1,6 +1,7 @@
 import type { ZodType } from 'zod';
 import type { JobConfig, ScriptHandler } from '../jobs/helpers.js';
 import { checkConfig } from './job-config.js';
+import { checkMarks } from './personal-data/mark-faults.js';
 import { ServiceError } from './service-error.js';
 
 /** What a job file exports, checked. */
@@ -36,6 +37,7 @@ function checkShape({ default: handler, RequestBody, config = {} }: Record<strin
   if (RequestBody !== undefined && typeof (RequestBody as ZodType | null)?.safeParseAsync !== 'function') {
     throw new TypeError('its RequestBody is no Zod schema. Write: export const RequestBody = z.object({...})');
   }
+  if (RequestBody !== undefined) checkMarks(RequestBody as ZodType);
   return {
     handler: handler as ScriptHandler,
     RequestBody: RequestBody as ZodType | undefined,

@@ -2,7 +2,8 @@ import type { ZodType } from 'zod';
 import type { JSONData } from '../../jobs/helpers.js';
 import { isSecretName } from '../safe-json.js';
 import { keyedHash } from './keyed-hash.js';
-import { alternatives, fieldSchemas, itemSchemas, keySchemas, type Mark, markInside, markOf } from './schema-parts.js';
+import type { Mark } from './marks.js';
+import { bodyPlace, NOWHERE, type Place } from './schema-place.js';
 
 /** A body as it may be kept. */
 export interface RedactedBody {
@@ -22,7 +23,7 @@ export interface RedactedBody {
  */
 export function redactBody(body: JSONData, schema: ZodType | undefined, key: string | undefined): RedactedBody | undefined {
   const redaction = new Redaction(key);
-  const redacted = redaction.of(body, schema ? alternatives([schema]) : []);
+  const redacted = redaction.of(body, schema ? bodyPlace(schema) : NOWHERE);
   return redaction.isNeeded ? { body: redacted ?? null, values: [...redaction.values] } : undefined;
 }
 
@@ -36,57 +37,57 @@ class Redaction {
   }
 
   /** Undefined for what is not to be kept in any form. */
-  of(value: JSONData, schemas: readonly ZodType[]): JSONData | undefined {
+  of(value: JSONData, place: Place): JSONData | undefined {
     if (value === null) return null;
-    const mark = markOf(schemas) ?? (typeof value === 'object' ? undefined : markOfStranger(value, schemas));
-    if (mark) return this.#marked(value, mark, schemas);
-    if (Array.isArray(value)) return value.map((item, index) => this.#part(item, itemSchemas(schemas, index), schemas) ?? null);
-    return typeof value === 'object' ? this.#object(value, schemas) : value;
+    const mark = place.mark ?? (typeof value === 'object' ? undefined : markOfStranger(value, place));
+    if (mark) return this.#marked(value, mark, place);
+    if (Array.isArray(value)) return value.map((item, index) => this.#part(item, place.item(index), place) ?? null);
+    return typeof value === 'object' ? this.#object(value, place) : value;
   }
 
-  /** A part of a value that `around` describes. One that no schema knows may be one that is marked, and misspelt: the job does not look for it. */
-  #part(part: JSONData, known: readonly ZodType[], around: readonly ZodType[]): JSONData | undefined {
-    const mark = known.length > 0 ? undefined : markOfStranger(part, around);
-    return mark ? this.#marked(part, mark) : this.of(part, known);
+  /** A part of a value that stands at `around`. One that no schema knows may be one that is marked, and misspelt: the job does not look for it. */
+  #part(part: JSONData, place: Place, around: Place): JSONData | undefined {
+    const mark = place.isKnown ? undefined : markOfStranger(part, around);
+    return mark ? this.#marked(part, mark, NOWHERE) : this.of(part, place);
   }
 
-  #marked(value: JSONData, mark: Mark, schemas: readonly ZodType[] = []): JSONData | undefined {
-    this.#take(value, schemas);
+  #marked(value: JSONData, mark: Mark, place: Place): JSONData | undefined {
+    this.#take(value, place);
     return mark === 'secret' ? undefined : keyedHash(value, this.#key);
   }
 
-  #object(value: { [key: string]: JSONData | undefined }, schemas: readonly ZodType[]): JSONData {
-    const hasMarkedKeys = markOf(keySchemas(schemas)) !== undefined;
+  #object(value: { [key: string]: JSONData | undefined }, place: Place): JSONData {
+    const hasMarkedKeys = place.keys().mark !== undefined;
     const kept: [string, JSONData][] = [];
     for (const [name, member] of Object.entries(value)) {
       if (member === undefined) continue;
-      const shown = this.#member(name, member, schemas);
+      const shown = this.#member(name, member, place);
       if (shown === undefined) continue;
-      if (hasMarkedKeys) this.#take(name);
+      if (hasMarkedKeys) this.#take(name, NOWHERE);
       kept.push([hasMarkedKeys ? keyedHash(name, this.#key) : name, shown]);
     }
     return Object.fromEntries(kept);
   }
 
-  #member(name: string, member: JSONData, around: readonly ZodType[]): JSONData | undefined {
-    const known = fieldSchemas(around, name);
-    if (markOf(known) !== undefined || !isSecretName(name, member)) return this.#part(member, known, around);
-    this.#take(member);
+  #member(name: string, member: JSONData, around: Place): JSONData | undefined {
+    const place = around.field(name);
+    if (place.mark !== undefined || !isSecretName(name, member)) return this.#part(member, place, around);
+    this.#take(member, NOWHERE);
     return '[Secret]';
   }
 
   /** Remembers every text and number in a value that is taken out, and the names of a record, which are values too. */
-  #take(value: JSONData | undefined, schemas: readonly ZodType[] = []): void {
+  #take(value: JSONData | undefined, place: Place): void {
     this.isNeeded = true;
     if (typeof value === 'string' || typeof value === 'number') this.values.add(String(value));
-    else if (Array.isArray(value)) value.forEach((item, index) => this.#take(item, itemSchemas(schemas, index)));
+    else if (Array.isArray(value)) value.forEach((item, index) => this.#take(item, place.item(index)));
     else if (typeof value === 'object' && value !== null) {
-      if (keySchemas(schemas).length > 0) Object.keys(value).forEach((name) => this.values.add(name));
-      for (const [name, member] of Object.entries(value)) this.#take(member, fieldSchemas(schemas, name));
+      if (place.keys().isKnown) Object.keys(value).forEach((name) => this.values.add(name));
+      for (const [name, member] of Object.entries(value)) this.#take(member, place.field(name));
     }
   }
 }
 
 /** Of a value that stands where its schemas look for something else, which holds personal data: it may be that, said otherwise. */
-const markOfStranger = (value: JSONData, schemas: readonly ZodType[]): Mark | undefined =>
-  typeof value === 'boolean' || value === null ? undefined : markInside(schemas);
+const markOfStranger = (value: JSONData, place: Place): Mark | undefined =>
+  typeof value === 'boolean' || value === null ? undefined : place.inside;
