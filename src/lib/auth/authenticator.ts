@@ -33,7 +33,7 @@ const IAP_ISSUER = 'https://cloud.google.com/iap';
 
 function verifying(config: AuthConfig): Authenticator {
   const bearer: TokenRules = { algorithm: 'RS256', issuers: config.issuers, audiences: config.audiences, keyOf: createKeyStore({ url: config.jwksUrl }) };
-  const iap: TokenRules = { algorithm: 'ES256', issuers: [IAP_ISSUER], audiences: config.iapAudiences, keyOf: createKeyStore({ url: config.iapJwksUrl }) };
+  const iap: TokenRules = { algorithm: 'ES256', issuers: [IAP_ISSUER], audiences: config.iapAudiences, keyOf: createKeyStore({ url: config.iapJwksUrl, algorithm: 'ES256' }) };
   return async (headers) => {
     const token = bearerToken(headers.authorization);
     // A token that the caller sends counts for more than that of the proxy in front.
