@@ -7,7 +7,6 @@ import { errorHandler } from '@commons/backend/handlers/error-handler.js';
 import type { Job, JobRegistry } from '@commons/backend/lib/job-registry.js';
 import knex from '@commons/backend/lib/knex.js';
 import { cannotBeLoaded } from '@commons/backend/lib/job-module.js';
-import { ServiceError } from '@commons/backend/lib/service-error.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import { BatchJobRunLog } from '@commons/backend/models/batch-job-run-log.js';
 import { killServiceProcesses, type ServiceProcess, startServiceProcess } from './helpers/service-process.js';
