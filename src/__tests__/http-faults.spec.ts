@@ -6,7 +6,7 @@ import request from 'supertest';
 import { errorHandler } from '@commons/backend/handlers/error-handler.js';
 import type { Job, JobRegistry } from '@commons/backend/lib/job-registry.js';
 import knex from '@commons/backend/lib/knex.js';
-import { ServiceError } from '@commons/backend/lib/service-error.js';
+import { cannotBeLoaded } from '@commons/backend/lib/job-module.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import { BatchJobRunLog } from '@commons/backend/models/batch-job-run-log.js';
 import { killServiceProcesses, type ServiceProcess, startServiceProcess } from './helpers/service-process.js';
@@ -148,13 +148,17 @@ describe('GET /jobs', () => {
     expect((await request(hanging).get('/jobs/odd').expect(200)).body).toMatchObject({ status: 'loading', requestBody: null });
   });
 
-  it('names the file of a broken job and the reason, but no folder', async () => {
-    const cause = new Error("/srv/app/src/jobs/odd.ts cannot be loaded: Cannot find module '/srv/app/src/lib/x.js' imported from file:///srv/app/src/jobs/odd.ts, see https://nodejs.org/api/esm.html");
-    const broken = testApp(registryOf(() => Promise.reject(new ServiceError(500, 'The job cannot be loaded.', { cause }))));
+  it('names the file of a broken job and the kind of error, but no folder and none of its words', async () => {
+    const thrown = Object.assign(new Error("Cannot find module '/srv/app/src/lib/x.js' imported from file:///srv/app/src/jobs/odd.ts"), { code: 'ERR_MODULE_NOT_FOUND' });
+    const broken = testApp(registryOf(() => Promise.reject(cannotBeLoaded(`/srv/app/src/jobs/odd.ts cannot be loaded: ${thrown.message}`, thrown))));
     const { body } = await request(broken).get('/jobs').expect(200);
-    expect(body.jobs[1]).toMatchObject({
-      slug: 'odd', status: 'broken', error: "odd.ts cannot be loaded: Cannot find module 'x.js' imported from odd.ts, see https://nodejs.org/api/esm.html",
-    });
+    expect(body.jobs[1]).toMatchObject({ slug: 'odd', status: 'broken', error: expect.stringMatching(/^odd\.ts cannot be loaded: Error \(ERR_MODULE_NOT_FOUND\)\. The log of the service says more/) });
+    expect(JSON.stringify(body)).not.toMatch(/srv|x\.js/);
+  });
+
+  it('tells in full what the service itself finds wrong with a file', async () => {
+    const { body } = await request(app).get('/jobs/broken-no-default').expect(200);
+    expect(body.error).toMatch(/^broken-no-default\.ts cannot be loaded: it has no default export\. End it with/);
   });
 });
 

@@ -1,5 +1,6 @@
 import { EnvConfigError } from '../lib/env-config.js';
 import { isUnreachable } from '../lib/postgres-fault.js';
+import { withoutCredentials } from '../lib/safe-json.js';
 import { ServiceError } from '../lib/service-error.js';
 import { CliError } from './cli-error.js';
 
@@ -24,7 +25,7 @@ function databaseFault(error: Error & { code?: unknown }): string | undefined {
 
 const hint = (): string => (process.env.DATABASE_URL ? 'See DATABASE_URL.' : 'See DATA_FOLDER, or set DATABASE_URL.');
 
-const causeText = (cause: unknown): string[] => (cause instanceof Error ? [`  ${messageOf(cause)}`] : []);
+const causeText = (cause: unknown): string[] => (cause instanceof Error ? [`  ${withoutCredentials(messageOf(cause))}`] : []);
 
 /** A host of several addresses fails with an AggregateError, whose own message is empty. */
 function messageOf(error: Error): string {

@@ -1,5 +1,6 @@
 import type { LoadedJob } from '../lib/job-module.js';
 import type { Job } from '../lib/job-registry.js';
+import { loadFault } from '../lib/load-fault.js';
 import { runJob } from '../lib/run-job.js';
 import type { SourceTree } from '../lib/source-tree.js';
 import { cliOrigin } from './cli-origin.js';
@@ -7,7 +8,6 @@ import { CliError } from './cli-error.js';
 import { flagsOf, type JobFlag } from './job-flags.js';
 import { jobHelp } from './job-help.js';
 import { withDatabase } from './open-database.js';
-import { loadFault } from '../models/catalogue.js';
 import { findJob, openJobs } from './open-jobs.js';
 import { reportRun } from './report-run.js';
 import { writeResult } from './result-stream.js';

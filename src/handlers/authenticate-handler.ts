@@ -12,17 +12,19 @@ export const authenticateHandler =
   (authenticate: Authenticator): RequestHandler =>
   async (req, _res, next) => {
     const caller = await authenticate(req.headers);
-    if (caller.isVerified) takeTokens(req);
+    if (caller.isUnchecked !== true) takeCredentials(req);
     callers.set(req, caller);
     next();
   };
 
-const TOKENS = new Set(['authorization', 'x-goog-iap-jwt-assertion', 'x-serverless-authorization']);
+/** Headers by which Google's products, proxies and browsers prove who calls. IAP keeps its session in a cookie. */
+const CREDENTIALS = new Set(['authorization', 'proxy-authorization', 'x-serverless-authorization', 'x-forwarded-authorization', 'x-goog-iap-jwt-assertion', 'cookie']);
 
-/** A job gets the request, and what it logs or returns is kept: the token, which is good for another hour, is not for it. */
-function takeTokens({ headers, rawHeaders }: Request): void {
-  for (const name of TOKENS) delete headers[name];
-  for (let at = 0; at < rawHeaders.length; at += 2) if (TOKENS.has(rawHeaders[at]!.toLowerCase())) rawHeaders[at + 1] = '[Secret]';
+/** A job gets the request, and what it logs or returns is kept: a token, which is good for another hour, is not for it. */
+function takeCredentials({ headers, rawHeaders }: Request): void {
+  for (const name of CREDENTIALS) delete headers[name];
+  // Node makes headersDistinct of these when it is first looked at.
+  for (let at = 0; at < rawHeaders.length; at += 2) if (CREDENTIALS.has(rawHeaders[at]!.toLowerCase())) rawHeaders[at + 1] = '[Secret]';
 }
 
 /** Who sends the request and from where, for the audit trail; as far as it is known. */
@@ -38,10 +40,11 @@ export function callerOf(req: Request): Caller {
   return caller;
 }
 
+const DOMAINS = "A domain there stands for its organisation's own accounts, whose tokens carry the claim hd.";
 const REFUSALS: Readonly<Record<Permission, string>> = {
-  run: 'This caller may not start or control runs: AUTH_CALLERS does not name it.',
-  read: 'This caller may not read here: neither AUTH_CALLERS nor AUTH_VIEWERS names it.',
-  audit: 'This caller may not read the audit trail: AUTH_AUDITORS does not name it.',
+  run: `This caller may not start or control runs: AUTH_CALLERS does not name it. ${DOMAINS}`,
+  read: `This caller may not read here: neither AUTH_CALLERS nor AUTH_VIEWERS names it. ${DOMAINS}`,
+  audit: `This caller may not read the audit trail: AUTH_AUDITORS does not name it. ${DOMAINS}`,
 };
 
 /** Lets only those callers pass who have the permission. Each route behind authenticateHandler starts with one of these. */

@@ -37,16 +37,9 @@ export const showJobHandler = (registry: JobRegistry): RequestHandler => {
   };
 };
 
-const jobJson = ({ slug, status, description, settings, fault }: ListedJob) => ({
-  slug, status, description, ...settings, ...(fault !== undefined && { error: withoutFolders(fault) }),
+const jobJson = ({ slug, status, description, settings, faultForViewers }: ListedJob) => ({
+  slug, status, description, ...settings, ...(faultForViewers !== undefined && { error: faultForViewers }),
 });
-
-const MOST_REASON = 1_000;
-/** An absolute path, but for its last part; no URL's. */
-const FOLDERS = /(?<![\w.:/])(?:file:\/\/)?\/(?:[^\s'"`:/()]+\/)+/g;
-
-/** Where the service is installed is no caller's concern. */
-const withoutFolders = (reason: string): string => reason.slice(0, MOST_REASON).replace(FOLDERS, '');
 
 /** Logs why a job is broken, once: as long as its file stays the same, loading it throws the same error. */
 function faultLog(): (job: ListedJob) => void {

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import knex from '@commons/backend/lib/knex.js';
 import logger from '@commons/backend/lib/logging.js';
 import { processInBatches } from '@commons/backend/lib/process-in-batches.js';
-import type { Task, User } from '@commons/backend/models/tables.js';
+import { actingUser } from '@commons/backend/models/acting-user.js';
+import type { Task } from '@commons/backend/models/tables.js';
 import type { JobConfig, ScriptHandler } from '@commons/backend/jobs/helpers.js';
 import { StatusError } from '@commons/backend/jobs/helpers.js';
 import { softDeleteTasks, type TaskDeletion } from '@commons/backend/jobs/shared/soft-delete-tasks.js';
@@ -21,7 +22,10 @@ export const RequestBody = z.object({
     .max(500)
     .refine((ids) => new Set(ids).size === ids.length, 'must not name a task twice')
     .describe('The tasks to delete: 1 to 500 ids, each one once.'),
-  requestedBy: z.union([z.uuid().toLowerCase(), z.email().toLowerCase()]).describe('Who deletes them: the id or the e-mail address of a user.'),
+  requestedBy: z
+    .union([z.uuid().toLowerCase(), z.email().toLowerCase()])
+    .optional()
+    .describe('Who deletes them, where the caller is not verified: the id or the e-mail address of a user. Else it is the caller.'),
   reason: z.string().trim().min(1).max(500).describe('Why, for whoever looks for a task. It is kept with each of them; no personal data.'),
   isDryRun: z.boolean().optional().default(false).describe('Say what would be deleted, and delete nothing.'),
 });
@@ -32,7 +36,7 @@ const CHUNK_SIZE = 50;
 /**
  * Counts tasks: processed = succeeded + failed, and succeeded = deleted + alreadyDeleted. Those that are not there (notFound)
  * have failed, and so have all of a chunk whose transaction did; the other chunks go on.
- * @throws {StatusError} 422 when requestedBy is no user
+ * @throws {StatusError} 422 when requestedBy is no user, 403 when it is another one than the caller
  */
 export const bulkTaskDelete = async (body: unknown) => {
   const bodyResult = RequestBody.safeParse(body);
@@ -41,7 +45,7 @@ export const bulkTaskDelete = async (body: unknown) => {
     throw new StatusError(400, 'Invalid request body');
   }
   const { taskIds, requestedBy, reason, isDryRun } = bodyResult.data;
-  const deletedBy = await findUser(requestedBy);
+  const deletedBy = await actingUser(requestedBy);
   const counts = { deleted: 0, alreadyDeleted: 0, notFound: 0 };
   logger.log(`Deleting ${taskIds.length} tasks`, TAG, { deletedBy, isDryRun });
 
@@ -65,13 +69,6 @@ export const bulkTaskDelete = async (body: unknown) => {
   logger.log('Job complete', TAG, result);
   return result;
 };
-
-/** @throws {StatusError} 422 when there is no such user */
-async function findUser(idOrEmail: string): Promise<string> {
-  const user = await knex<User>('user').where(idOrEmail.includes('@') ? { email: idOrEmail } : { id: idOrEmail }).first('id');
-  if (!user) throw new StatusError(422, 'requestedBy is neither the id nor the e-mail address of a user');
-  return user.id;
-}
 
 /**
  * Deletes the chunk's tasks, or none of them, in a transaction of its own. In a dry run it looks at the same rows.

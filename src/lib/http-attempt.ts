@@ -1,3 +1,5 @@
+import { StatusError } from '../jobs/helpers.js';
+import type { Fetch } from './checked-fetch.js';
 import { FetchError } from './fetch-error.js';
 
 /** A checked request, ready to be sent. */
@@ -15,6 +17,8 @@ export interface AttemptOptions {
   readonly timeout: number;
   readonly signals: readonly AbortSignal[];
   readonly maxBytes?: number | undefined;
+  /** In place of the global fetch. A StatusError that it rejects with is passed on as it is. */
+  readonly fetch?: Fetch | undefined;
 }
 
 const MOST_REDIRECTS = 5;
@@ -93,7 +97,9 @@ export class HttpAttempt {
 
   async #fetch(url: URL): Promise<Response> {
     const { method, headers, body } = this.#request;
-    return fetch(url, { method, headers, body, redirect: 'manual', signal: this.#controller.signal }).catch((cause: unknown) => {
+    const send = this.#options.fetch ?? fetch;
+    return send(url, { method, headers, body, redirect: 'manual', signal: this.#controller.signal }).catch((cause: unknown) => {
+      if (cause instanceof StatusError) throw cause;
       throw this.#fault('cannot be reached', cause);
     });
   }

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { JSONData } from '../jobs/helpers.js';
+import type { Fetch } from './checked-fetch.js';
 import { DryRunRequest, FetchError } from './fetch-error.js';
 import { HttpAttempt, type PreparedRequest } from './http-attempt.js';
 import logger from './logging.js';
@@ -23,6 +24,8 @@ export interface RequestOptions {
   maxBytes?: number;
   /** Stops the request, beside the run's own signal. */
   signal?: AbortSignal;
+  /** In place of the global fetch (checked-fetch.ts). */
+  fetch?: Fetch;
 }
 
 /** Node's own client waits no longer (undici's headersTimeout and bodyTimeout). */
@@ -75,7 +78,7 @@ export async function sendRequest<T>(request: PreparedRequest, options: RequestO
   const mayRepeat = IDEMPOTENT.has(request.method) || request.headers.has('Idempotency-Key') || options.retryUnsafe === true;
   const retries = mayRepeat ? (options.retries ?? DEFAULT_RETRIES) : 0;
   for (let retry = 0; ; retry++) {
-    const attempt = new HttpAttempt(request, { timeout, signals, maxBytes: options.maxBytes });
+    const attempt = new HttpAttempt(request, { timeout, signals, maxBytes: options.maxBytes, fetch: options.fetch });
     try {
       await attempt.send();
       return await use(attempt);

@@ -25,17 +25,22 @@ export async function loadJob(file: string, importing: Promise<unknown>): Promis
   }
 }
 
+/** What this service finds wrong with what a file exports. Its message is the service's own, and quotes nothing of the file's. */
+export class JobShapeError extends TypeError {
+  override readonly name = 'JobShapeError';
+}
+
 /** What the caller is told is the same whatever the reason, which is for the log and the run's row. */
 export const cannotBeLoaded = (reason: string, cause?: unknown): ServiceError =>
   new ServiceError(500, 'The job cannot be loaded. The log names its file and the reason.', { cause: new Error(reason, { cause }) });
 
 function checkShape({ default: handler, RequestBody, config = {} }: Record<string, unknown>): LoadedJob {
   if (typeof handler !== 'function') {
-    throw new TypeError(`it has ${handler === undefined ? 'no default export' : 'a default export that is no function'}. `
+    throw new JobShapeError(`it has ${handler === undefined ? 'no default export' : 'a default export that is no function'}. `
       + 'End it with: export default main; where main is (req) => Promise of JSON');
   }
   if (RequestBody !== undefined && typeof (RequestBody as ZodType | null)?.safeParseAsync !== 'function') {
-    throw new TypeError('its RequestBody is no Zod schema. Write: export const RequestBody = z.object({...})');
+    throw new JobShapeError('its RequestBody is no Zod schema. Write: export const RequestBody = z.object({...})');
   }
   if (RequestBody !== undefined) checkMarks(RequestBody as ZodType);
   return {

@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { access, constants, stat } from 'node:fs/promises';
 import { StatusError } from '../jobs/helpers.js';
+import { checkedFetch } from './checked-fetch.js';
 import { FetchError, fetchStream } from './fetch-stream.js';
 import { permittedFile, requirePermittedHost } from './permitted-source.js';
 
@@ -33,9 +34,9 @@ export const openSource = (source: string, signal?: AbortSignal): AsyncIterable<
 const isUrl = (source: string): boolean => /^https?:\/\//i.test(source);
 
 async function* download(url: string, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
-  requirePermittedHost(url);
+  const checkAddress = requirePermittedHost(url);
   try {
-    yield* fetchStream(url, signal && { signal });
+    yield* fetchStream(url, { fetch: checkedFetch(checkAddress), ...(signal && { signal }) });
   } catch (error) {
     throw error instanceof FetchError ? new StatusError(502, `${nameOfSource(url)} ${error.what}`, { cause: error }) : error;
   }

@@ -3,6 +3,7 @@ import type { JobConfig } from '../jobs/helpers.js';
 import { nextTime } from '../lib/job-config.js';
 import type { Job, JobRegistry } from '../lib/job-registry.js';
 import type { LoadedJob } from '../lib/job-module.js';
+import { loadFault, loadFaultForViewers } from '../lib/load-fault.js';
 import { newestRuns, type RunSummary } from './run-history.js';
 
 /** A job as the catalogue shows it. */
@@ -13,8 +14,10 @@ export interface ListedJob {
   readonly description?: string | undefined;
   /** What its config says, but for the description. */
   readonly settings?: Omit<JobConfig, 'description'> & { readonly nextTime?: Date | undefined };
-  /** What is wrong with it, naming its file by its whole path. */
+  /** What is wrong with it, naming its file by its whole path; for the terminal. */
   readonly fault?: string;
+  /** The same without folders, and without anything that the file itself says. */
+  readonly faultForViewers?: string;
   /** What loading it threw. */
   readonly thrown?: unknown;
   readonly loaded?: LoadedJob;
@@ -28,7 +31,7 @@ export async function catalogue(registry: JobRegistry, waitMs: number): Promise<
   const faults = registry.faults();
   const faulty = new Set(faults.map(({ name }) => name));
   const sound = registry.list().filter(({ slug }) => !faulty.has(slug));
-  const broken = faults.map(({ name, reason }): ListedJob => ({ slug: name, status: 'broken', fault: reason }));
+  const broken = faults.map(({ name, reason }): ListedJob => ({ slug: name, status: 'broken', fault: reason, faultForViewers: reason }));
   const jobs = [...(await describeJobs(sound, waitMs)), ...broken].toSorted((a, b) => (a.slug < b.slug ? -1 : 1));
   const newest = await newestRuns(jobs.map(({ slug }) => slug));
   return jobs.map((job) => ({ ...job, newestRun: newest.get(job.slug) }));
@@ -41,7 +44,7 @@ export async function describeJobs(jobs: readonly Job[], waitMs: number): Promis
   const describing = jobs.map(async (job) => void found.set(job.slug, await describe(job)));
   await Promise.race([Promise.all(describing), delay(waitMs, undefined, { signal: enough.signal }).catch(() => undefined)]);
   enough.abort();
-  return jobs.map(({ slug }) => found.get(slug) ?? { slug, status: 'loading', fault: STILL_LOADING });
+  return jobs.map(({ slug }) => found.get(slug) ?? { slug, status: 'loading', fault: STILL_LOADING, faultForViewers: STILL_LOADING });
 }
 
 const STILL_LOADING = 'It has not finished loading. Does it await something at its top level?';
@@ -54,15 +57,11 @@ async function describe(job: Job): Promise<ListedJob> {
     const { description, ...config } = loaded.config;
     return { slug, status: 'ok', description, settings: { ...config, nextTime: (config.schedule && nextTime(config.schedule)) ?? undefined }, loaded };
   } catch (thrown) {
-    return { slug, status: isStillLoading(thrown) ? 'loading' : 'broken', fault: loadFault(thrown), thrown };
+    const fault = loadFault(thrown);
+    if (isStillLoading(thrown)) return { slug, status: 'loading', fault, faultForViewers: STILL_LOADING, thrown };
+    return { slug, status: 'broken', fault, faultForViewers: loadFaultForViewers(thrown, job.file), thrown };
   }
 }
 
 /** The registry's 504. */
 const isStillLoading = (thrown: unknown): boolean => (thrown as { status?: unknown } | null)?.status === 504;
-
-/** Why a job cannot be loaded, naming its file: the cause of what `load` throws, which is kept from callers over HTTP. */
-export function loadFault(thrown: unknown): string {
-  const { cause, message } = thrown as Error;
-  return cause instanceof Error ? cause.message : message;
-}

@@ -9,7 +9,10 @@ import { testApp, testRegistry } from '@commons/backend/__tests__/helpers/test-a
 import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
 import main, { bulkTaskDelete } from '@commons/backend/jobs/bulk-task-delete.js';
 import { softDeleteTasks } from '@commons/backend/jobs/shared/soft-delete-tasks.js';
+import type { Caller } from '@commons/backend/lib/auth/callers.js';
+import * as envConfig from '@commons/backend/lib/env-config.js';
 import knex from '@commons/backend/lib/knex.js';
+import { runJob } from '@commons/backend/lib/run-job.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import type { Task, User } from '@commons/backend/models/tables.js';
 
@@ -51,7 +54,6 @@ describe('bulkTaskDelete', () => {
     ['a task that is named twice, in other letters', { ...valid, taskIds: [id, id.toUpperCase()] }],
     ['an id that is none', { ...valid, taskIds: ['1'] }],
     ['one id in place of a list', { ...valid, taskIds: id }],
-    ['nobody who asks', { ...valid, requestedBy: undefined }],
     ['somebody who is neither an id nor an address', { ...valid, requestedBy: 'me' }],
     ['no reason', { ...valid, reason: undefined }],
     ['a blank reason', { ...valid, reason: '  ' }],
@@ -63,7 +65,7 @@ describe('bulkTaskDelete', () => {
 
   it('refuses a user who is not there, before it deletes anything', async () => {
     const ids = await createTasks(1);
-    for (const requestedBy of [randomUUID(), 'nobody@example.com']) {
+    for (const requestedBy of [randomUUID(), 'nobody@example.com', undefined]) {
       await expect(bulkTaskDelete(bodyFor(ids, { requestedBy }))).rejects.toMatchObject({ status: 422 });
     }
     expect(await deletedIds()).toEqual([]);
@@ -183,5 +185,61 @@ describe('POST /jobs/bulk-task-delete', () => {
     const { answer } = await post({ taskIds: ['1'], requestedBy: 'me', reason: '' });
     expect(answer.status).toBe(400);
     expect(answer.body.errors.map(({ path: field }: { path: string }) => field)).toEqual(['taskIds.0', 'requestedBy', 'reason']);
+  });
+});
+
+describe('in whose name a caller deletes, with AUTH=google', () => {
+  const CALLER = 'caller@example.com';
+  const authenticate = async (): Promise<Caller> => ({ email: CALLER, isVerified: true, permissions: ['run', 'read'] });
+  const app = testApp(testRegistry(path.resolve(__dirname, '..')), { authenticate, isLocal: false });
+  const post = (body: object, url = '/jobs/bulk-task-delete') => request(app).post(url).send(body);
+
+  beforeEach(() => {
+    const config = envConfig.envConfig();
+    jest.spyOn(envConfig, 'envConfig').mockReturnValue({ ...config, auth: { ...config.auth, mode: 'google' } });
+  });
+  afterEach(() => void jest.restoreAllMocks());
+
+  it('is in their own, whether the body says so or nothing', async () => {
+    const caller = await userFactory.create({ email: CALLER });
+    const ids = await createTasks(3);
+    for (const [at, requestedBy] of [undefined, CALLER.toUpperCase(), caller.id].entries()) {
+      const answer = await post(bodyFor([ids[at]!], { requestedBy }));
+      expect([answer.status, answer.body.deleted]).toEqual([200, 1]);
+    }
+    expect(await knex('task').distinct('deletedBy', 'updatedBy')).toEqual([{ deletedBy: caller.id, updatedBy: caller.id }]);
+  });
+
+  it.each([['an id', () => user.id], ['an e-mail address', () => user.email], ['nobody\'s id', randomUUID]])("is not another's: %s", async (_, requestedBy) => {
+    await userFactory.create({ email: CALLER });
+    const answer = await post(bodyFor(await createTasks(1), { requestedBy: requestedBy() }));
+    expect([answer.status, answer.body.detail]).toEqual([403, expect.stringContaining('another user than the one who calls')]);
+    expect(await deletedIds()).toEqual([]);
+  });
+
+  it('is nobody\'s when the caller is no user, whomever the body names', async () => {
+    for (const requestedBy of [user.id, undefined]) {
+      const answer = await post(bodyFor(await createTasks(1), { requestedBy }));
+      expect([answer.status, answer.body.detail]).toEqual([403, expect.stringContaining('no user')]);
+    }
+    expect(await deletedIds()).toEqual([]);
+  });
+
+  it('is the own one of whoever starts a run of the terminal again', async () => {
+    const [id] = await createTasks(1);
+    const job = testRegistry(path.resolve(__dirname, '..')).find('bulk-task-delete')!;
+    jest.mocked(softDeleteTasks).mockRejectedValueOnce(new Error('the database stumbled'));
+    const first = await runJob(job, { trigger: 'cli', body: bodyFor([id!]), requestedBy: 'root' });
+    await knex('batch_job_run').where({ id: first.id }).update({ status: 'failed' });
+    await userFactory.create({ email: CALLER });
+    const again = await post({}, `/runs/${first.id}/retry`);
+    expect([again.status, await deletedIds()]).toEqual([403, []]);
+  });
+
+  it('is whose the terminal says: whoever is there has the database', async () => {
+    const [id] = await createTasks(1);
+    const job = testRegistry(path.resolve(__dirname, '..')).find('bulk-task-delete')!;
+    await runJob(job, { trigger: 'cli', body: bodyFor([id!]), requestedBy: 'root' });
+    expect(await knex('task').where({ id }).first()).toMatchObject({ deletedBy: user.id });
   });
 });

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { decodeJwt, type JWTPayload } from 'jose';
+import { accountDomain } from './account-domain.js';
 import { Forbidden, noToken, badToken } from './auth-error.js';
 import type { AuthConfig } from './auth-config.js';
 import { type Caller, isListed, type Permission, readEmail } from './callers.js';
@@ -18,7 +19,7 @@ const EVERYTHING: readonly Permission[] = ['run', 'read', 'audit'];
 export function createAuthenticator(config: AuthConfig): Authenticator {
   switch (config.mode) {
     case 'none':
-      return async () => ({ email: undefined, isVerified: false, permissions: EVERYTHING });
+      return async () => ({ email: undefined, isVerified: false, permissions: EVERYTHING, isUnchecked: true });
     case 'cloud-run':
       return async (headers) => ({ email: claimedEmail(headers), isVerified: false, permissions: EVERYTHING });
     case 'google':
@@ -32,7 +33,7 @@ const IAP_ISSUER = 'https://cloud.google.com/iap';
 
 function verifying(config: AuthConfig): Authenticator {
   const bearer: TokenRules = { algorithm: 'RS256', issuers: config.issuers, audiences: config.audiences, keyOf: createKeyStore({ url: config.jwksUrl }) };
-  const iap: TokenRules = { algorithm: 'ES256', issuers: [IAP_ISSUER], audiences: config.iapAudiences, keyOf: createKeyStore({ url: config.iapJwksUrl }) };
+  const iap: TokenRules = { algorithm: 'ES256', issuers: [IAP_ISSUER], audiences: config.iapAudiences, keyOf: createKeyStore({ url: config.iapJwksUrl, algorithm: 'ES256' }) };
   return async (headers) => {
     const token = bearerToken(headers.authorization);
     // A token that the caller sends counts for more than that of the proxy in front.
@@ -57,12 +58,13 @@ function bearerToken(authorization: string | undefined): string | undefined {
 
 function callerOf(claims: JWTPayload, { callers, viewers, auditors }: AuthConfig): Caller {
   const email = readEmail(claims.email);
-  if (email === undefined) throw new Forbidden('This identity token names no e-mail: ask for one with the claim email.');
-  const mayRun = isListed(callers, email);
-  const mayAudit = isListed(auditors, email);
-  const mayRead = mayRun || mayAudit || isListed(viewers, email);
+  if (email === undefined) throw new Forbidden('This identity token names no e-mail, or one that is not in plain form: ask for one with the claim email.');
+  const account = { email, domain: accountDomain(email, claims) };
+  const mayRun = isListed(callers, account);
+  const mayAudit = isListed(auditors, account);
+  const mayRead = mayRun || mayAudit || isListed(viewers, account);
   const permissions = EVERYTHING.filter((permission) => ({ run: mayRun, read: mayRead, audit: mayAudit })[permission]);
-  return { email, isVerified: true, permissions };
+  return { ...account, isVerified: true, permissions };
 }
 
 /**

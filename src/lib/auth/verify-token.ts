@@ -1,10 +1,11 @@
 import { errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose';
 import { badToken } from './auth-error.js';
+import type { KeyAlgorithm } from './key-set.js';
 
 /** What a token must be to be one. */
 export interface TokenRules {
   /** The only signature algorithm; `none` and those with a shared secret are never any. */
-  readonly algorithm: 'RS256' | 'ES256';
+  readonly algorithm: KeyAlgorithm;
   readonly issuers: readonly string[];
   readonly audiences: readonly string[];
   readonly keyOf: JWTVerifyGetKey;
