@@ -16,6 +16,8 @@ declare module 'knex/lib/dialects/postgres/index.js' {
   }
 
   export default class PostgresClient extends Knex.Client {
+    /** The setting of that name. */
+    readonly searchPath?: unknown;
     initializePool(config?: Knex.Config): void;
     getPoolSettings(config: Knex.PoolConfig | undefined): KnexPoolSettings;
     acquireConnection(): Promise<unknown>;

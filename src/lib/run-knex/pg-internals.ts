@@ -7,6 +7,8 @@ export interface DriverQuery {
   text?: string;
   name?: string;
   cursor?: { text?: string };
+  /** A stream's. */
+  readonly destroyed?: boolean;
   emit?: (...args: unknown[]) => boolean;
   submit(connection: DriverConnection): unknown;
   handleError(error: Error, connection: DriverConnection): void;
@@ -17,6 +19,14 @@ export interface DriverConnection extends Pick<pg.Connection, 'on' | 'once' | 's
   requestSsl(): void;
   cancel(processId: number, secretKey: number): void;
   sendCopyFail(message: string): void;
+  query(text: string): void;
+  parse(statement: { text: string; name: string }): void;
+  bind(portal: object): void;
+  describe(portal: { type: 'P'; name: string }): void;
+  execute(portal: object): void;
+  sync(): void;
+  /** By name, what the server is known to have prepared. */
+  parsedStatements: Record<string, string>;
 }
 
 interface DriverInternals {
@@ -31,6 +41,8 @@ interface DriverInternals {
   readonly _ending: boolean;
   readonly _ended: boolean;
   readonly _queryQueue: DriverQuery[];
+  /** The parsers set by setTypeParser() for this connection alone. */
+  readonly _types: { text: object; binary: object };
   _getActiveQuery(): DriverQuery | null;
   query(config: unknown, values?: unknown, callback?: unknown): unknown;
 }

@@ -3,10 +3,10 @@ import createKnex, { type Knex } from 'knex';
 import PostgresClient, { type KnexPoolSettings, type KnexQuery } from 'knex/lib/dialects/postgres/index.js';
 import type { ClientConfig } from 'pg';
 import { currentDatabase, outsideRuns } from './current-database.js';
+import { refuseInRuns } from './refuse-in-runs.js';
 import { RunConnection } from './run-connection.js';
 import type { RunDatabase } from './run-database.js';
-
-type Pool = InstanceType<typeof createKnex.KnexPool<RunConnection>>;
+import { RunPool } from './run-pool.js';
 
 /**
  * knex's Postgres client, which gives every connection to the run that asks for it. Dry runs get theirs from a second pool,
@@ -15,14 +15,20 @@ type Pool = InstanceType<typeof createKnex.KnexPool<RunConnection>>;
  * No private fields: knex makes clients of transactions by Object.create(prototype).
  */
 export class RunClient extends PostgresClient {
-  declare pool: Pool | undefined;
-  declare readOnlyPool: Pool | undefined;
+  declare pool: RunPool | undefined;
+  declare readOnlyPool: RunPool | undefined;
   declare isReadOnly: boolean | undefined;
+  /** It was made outside runs, so that it outlives each of them. Not enumerable: what knex makes of it for a run is not shared. */
+  declare isShared: boolean | undefined;
 
   override initializePool(config: Knex.Config = this.config): void {
-    super.initializePool(config);
-    const settings = readOnlyView(this).getPoolSettings({ ...config.pool, min: 0 });
-    this.readOnlyPool = new createKnex.KnexPool<RunConnection>(settings as never);
+    // It says that there is one already.
+    if (this.pool) return super.initializePool(config);
+    if (this.isShared) refuseInRuns('call knex.initialize()', 'Leave the call out: the pool is there.');
+    const isShared = !currentDatabase();
+    Object.defineProperty(this, 'isShared', { value: isShared, configurable: true });
+    this.pool = new RunPool(this.getPoolSettings(config.pool), isShared);
+    this.readOnlyPool = new RunPool(readOnlyView(this).getPoolSettings({ ...config.pool, min: 0 }), isShared);
   }
 
   override getPoolSettings(config: Knex.PoolConfig | undefined): KnexPoolSettings {
@@ -43,7 +49,7 @@ export class RunClient extends PostgresClient {
     connection.on('error', (error: Error) => dispose(connection, error));
     connection.on('end', () => {
       dispose(connection, 'Connection ended');
-      connection.run?.letGo(connection);
+      connection.lose();
     });
     await connection.connect();
     if (connection.isReadOnly) await connection.requireReadOnly();
@@ -58,32 +64,31 @@ export class RunClient extends PostgresClient {
 
   override async acquireConnection(): Promise<unknown> {
     const database = currentDatabase();
-    const pool = database?.isDryRun ? this.readOnlyPool : this.pool;
-    if (!database || !pool) return super.acquireConnection();
-    database.open();
-    let connection: RunConnection;
-    try {
-      connection = await database.waitFor(pool.acquire());
-    } catch (error) {
-      throw database.refusal ?? acquireError(error);
+    database?.open();
+    for (;;) {
+      const connection = await (database ? acquireFor(this, database) : (super.acquireConnection() as Promise<RunConnection>));
+      const isReady = await ready(this, connection, database);
+      const refusal = database?.refusal;
+      if (isReady && !refusal) {
+        if (!database) return connection;
+        connection.giveBack = () => this.releaseConnection(connection);
+        bind(connection, database);
+        return connection;
+      }
+      poolOf(this, connection)?.release(connection);
+      if (refusal) throw refusal;
     }
-    const { refusal } = database;
-    if (refusal) {
-      pool.release(connection);
-      throw refusal;
-    }
-    connection.giveBack = () => this.releaseConnection(connection);
-    bind(connection, database);
-    return connection;
   }
 
   override async releaseConnection(connection: RunConnection): Promise<void> {
+    // Else the transaction in which the guard has the statement of a dry run would be taken for one left open.
+    if (connection.isReadOnly) await connection.settled();
     if (connection.getTransactionStatus() !== 'I') connection.isSpent = true;
     connection.run?.letGo(connection);
     // One that is spent stays bound, so that a late query of the run is told why it is refused.
     if (connection.isSpent) connection.end().catch(ignore);
     else connection.run = undefined;
-    (connection.isReadOnly ? this.readOnlyPool : this.pool)?.release(connection);
+    poolOf(this, connection)?.release(connection);
   }
 
   /** As knex does it, but without binding the callback to its context: a promise needs none of that. */
@@ -119,6 +124,25 @@ export class RunClient extends PostgresClient {
     this.readOnlyPool = undefined;
     return super.destroy(callback);
   }
+}
+
+const poolOf = (client: RunClient, { isReadOnly }: { readonly isReadOnly: boolean }): RunPool | undefined => (isReadOnly ? client.readOnlyPool : client.pool);
+
+async function acquireFor(client: RunClient, database: RunDatabase): Promise<RunConnection> {
+  const pool = poolOf(client, { isReadOnly: database.isDryRun });
+  if (!pool) throw new Error('Unable to acquire a connection: the pool was closed (knex.destroy()).');
+  try {
+    return await database.waitFor(pool.acquireFor(database));
+  } catch (error) {
+    throw database.refusal ?? acquireError(error);
+  }
+}
+
+/** @returns false when the connection is no good; it was closed, and there will be others */
+function ready({ searchPath, config }: RunClient, connection: RunConnection, user: RunDatabase | undefined): Promise<boolean> | boolean {
+  // A reset would undo what was set up when it was opened.
+  if ((searchPath ?? config.pool?.afterCreate) && connection.needsResetFor(user)) connection.isSpent = true;
+  return connection.readyFor(user);
 }
 
 function bind(connection: RunConnection, run: RunDatabase): void {

@@ -3,19 +3,24 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { spoilsConnection } from '../postgres-fault.js';
 import { sendCancelRequest } from './cancel-request.js';
-import { DryRunWrite, RunStopped } from './errors.js';
+import { currentDatabase } from './current-database.js';
+import { ConnectionGivenBack, DryRunWrite, isRefusedWrite, RunQueryError, RunStopped } from './errors.js';
 import { ExactCount, type Question } from './exact-count.js';
 import { DriverClient, type DriverQuery } from './pg-internals.js';
+import { ReadOnlyGuard, sendOneStatementAtATime } from './read-only-guard.js';
 import type { HeldConnection, RunDatabase } from './run-database.js';
+import { statementsOf } from './statements-of.js';
 import { WriteCount } from './write-count.js';
 
 type Callback = (error: Error | null, result?: unknown) => void;
 type Config = Partial<pg.QueryConfig> & { callback?: Callback };
 
 const QUERY_CANCELED = '57014';
-const READ_ONLY_TRANSACTION = '25006';
 /** After this the socket is cut: the server may be out of reach, or a COPY may wait for a client that is gone. */
 const MOST_STOP_MS = 5_000;
+/** A session that is not reset within this is closed instead. */
+const MOST_RESET_MS = 5_000;
+const OUTSIDE_RUNS = Symbol('outside runs');
 const NOTHING = { command: 'ROLLBACK', rowCount: null, oid: 0, rows: [], fields: [] };
 
 /**
@@ -25,25 +30,41 @@ const NOTHING = { command: 'ROLLBACK', rowCount: null, oid: 0, rows: [], fields:
 export class RunConnection extends DriverClient implements HeldConnection {
   /** The run that it works for; undefined while it is free, or used outside runs. */
   run: RunDatabase | undefined;
-  /** It is closed instead of being handed out again: it was cancelled, or holds session state or an open transaction. */
+  /** It is closed instead of being handed out again: it was cancelled, holds an open transaction, or could not be reset. */
   isSpent = false;
   readonly isReadOnly: boolean;
   giveBack: () => Promise<void> = () => this.end().catch(ignore);
   readonly #count = new WriteCount((writes) => this.run?.addWrites(writes));
   readonly #exactCount = new ExactCount(this.#count);
+  readonly #guard = new ReadOnlyGuard({
+    getTransactionStatus: () => this.getTransactionStatus(),
+    ask: (sql) => {
+      const refusal = this.run?.refusal;
+      return refusal ? Promise.reject(refusal) : (super.query(sql) as Promise<unknown>);
+    },
+  });
+  /** Whose state the session may hold; undefined for a session that is as new. */
+  #user: RunDatabase | typeof OUTSIDE_RUNS | undefined;
   #stopping: Promise<void> | undefined;
+  #resetting: Promise<void> | undefined;
 
-  /** @param isReadOnly its transactions are read-only, unless one says of itself that it is not */
+  /** @param isReadOnly for dry runs: whatever is sent while it works for one cannot write */
   constructor(config: pg.ClientConfig, isReadOnly: boolean) {
     super(config);
     this.isReadOnly = isReadOnly;
     // Not as a setting among `config`, where options in the connection string would win over it.
     const { connectionParameters: parameters } = this;
-    if (isReadOnly) parameters.options = `${parameters.options ?? ''} -c default_transaction_read_only=on`;
+    if (isReadOnly) {
+      parameters.options = `${parameters.options ?? ''} -c default_transaction_read_only=on`;
+      sendOneStatementAtATime(this.connection);
+    }
     // These come before pg's own listeners, which are added by connect(): the query at hand is still the active one.
     this.connection
       .on('commandComplete', ({ text }: { text: string }) => this.#statementDone(text))
       .on('errorMessage', (error: pg.DatabaseError) => this.#failed(error))
+      .on('parameterStatus', ({ parameterName, parameterValue }: { parameterName: string; parameterValue: string }) => {
+        if (parameterName === 'default_transaction_read_only') this.#guard.reportedDefault = parameterValue;
+      })
       .on('readyForQuery', ({ status }: { status: string }) => this.#ready(status));
   }
 
@@ -55,9 +76,50 @@ export class RunConnection extends DriverClient implements HeldConnection {
     throw new Error('The server did not make the connection read-only, so no dry run can be had. See whether a pooler drops startup options.');
   }
 
+  /**
+   * Readies the session for its next user: what another one may have left in it (settings, locks, temporary tables, prepared
+   * statements, a role) is gone. Costs a round trip, but none where the same run has it again. Never rejects.
+   * @param user undefined outside runs @returns false when it cannot be had; it was closed
+   */
+  async readyFor(user: RunDatabase | undefined): Promise<boolean> {
+    if (this.#resetting) await this.#resetting;
+    if (!this.isSpent && this.needsResetFor(user)) await this.#resetOnce();
+    this.#user = user ?? OUTSIDE_RUNS;
+    return !this.isSpent && !this.#isGone;
+  }
+
+  isUsedBy(user: RunDatabase): boolean {
+    return this.#user === user;
+  }
+
+  needsResetFor(user: RunDatabase | undefined): boolean {
+    return this.#user !== undefined && this.#user !== (user ?? OUTSIDE_RUNS);
+  }
+
+  /** The run is over: its locks, and whatever else its session holds, end now, and not when the connection is next used. */
+  leave(user: RunDatabase): void {
+    if (this.#user === user && !this.isSpent && !this.#isGone) void this.#resetOnce();
+  }
+
+  /** It is closed. */
+  lose(): void {
+    this.run?.lose(this);
+    if (typeof this.#user === 'object') this.#user.lose(this);
+  }
+
+  /** Resolves once what was sent is done, with what the guard of a dry run sends after it. */
+  settled(): Promise<void> {
+    return this.#guard.settled();
+  }
+
   override query(config: unknown, values?: unknown, callback?: unknown): unknown {
     const { run } = this;
-    if (!run || config === null || config === undefined) return super.query(config, values, callback);
+    if (config === null || config === undefined) return super.query(config, values, callback);
+    if (!run) {
+      // Nothing would count it, or keep it from writing in a dry run.
+      if (currentDatabase()) throw new ConnectionGivenBack();
+      return super.query(config, values, callback);
+    }
     if (isSubmittable(config)) return this.#submit(run, config, values, callback);
     const given = (typeof values === 'function' ? values : (callback ?? (config as Config).callback)) as Callback | undefined;
     const query = ownCopy(config as string | Config, typeof values === 'function' ? undefined : values);
@@ -73,6 +135,7 @@ export class RunConnection extends DriverClient implements HeldConnection {
     const sql = query.text ?? '';
     const { refusal } = run;
     if (refusal) return this.#refuse(refusal, sql, callback);
+    if (this.isReadOnly) return this.#sendGuarded(run, query, callback);
     // A named statement is prepared once, and must keep its text.
     if (!query.name) query.text = run.tag + sql;
     const question = run.countsExactly ? this.#exactCount.questionFor(sql, this.readyForQuery && this.getTransactionStatus() === 'I') : undefined;
@@ -87,6 +150,25 @@ export class RunConnection extends DriverClient implements HeldConnection {
   stop(): Promise<void> {
     this.isSpent = true;
     return (this.#stopping ??= this.#stop());
+  }
+
+  /** A text of several statements is answered as ever: by an array of results. */
+  #sendGuarded(run: RunDatabase, query: Config, callback: Callback): void {
+    const sql = query.text ?? '';
+    const statements = query.name || query.values?.length ? [sql] : statementsOf(sql);
+    const send = (statement: string) =>
+      new Promise((resolve, reject) => {
+        const { refusal } = run;
+        if (refusal) return reject(refusal);
+        const text = query.name ? query.text : run.tag + statement;
+        super.query(Object.create(query, { text: { value: text }, callback: { value: undefined, writable: true } }), undefined, (error: Error | null, result: unknown) =>
+          error ? reject(meaningOf(error, statement, run)) : resolve(result),
+        );
+      });
+    this.#guard.sendEach(statements, send).then(
+      (results) => process.nextTick(callback, null, results.length === 1 ? results[0] : results),
+      (error: Error) => process.nextTick(callback, meaningOf(error, sql, run)),
+    );
   }
 
   /** Sends `query` with a question right before or right after it. Its caller waits for both, since pg shall queue nothing. */
@@ -114,7 +196,53 @@ export class RunConnection extends DriverClient implements HeldConnection {
     const handleError = query.handleError.bind(query);
     query.handleError = (error, connection) => handleError(meaningOf(error, sql, run), connection);
     if (!query.name) (query.cursor ?? query).text = run.tag + sql;
-    return super.query(query, values, callback);
+    if (!this.isReadOnly) return super.query(query, values, callback);
+    const send = async () => {
+      const late = run.refusal;
+      if (late) throw late;
+      if (!query.destroyed) await this.#untilReady(query, () => super.query(query, values, callback));
+    };
+    this.#guard.sendEach([sql], send).catch((error: Error) => query.handleError(error, this.connection));
+    return query;
+  }
+
+  /** Resolves once the server is done with what `send` submits, however that went. */
+  #untilReady(query: DriverQuery, send: () => void): Promise<void> {
+    return new Promise((resolve) => {
+      this.connection.once('readyForQuery', () => resolve());
+      this.once('end', () => resolve());
+      const submit = query.submit.bind(query);
+      query.submit = (connection) => {
+        const fault = submit(connection);
+        // Nothing was sent, so nothing will be answered.
+        if (fault) resolve();
+        return fault;
+      };
+      send();
+    });
+  }
+
+  #resetOnce(): Promise<void> {
+    return (this.#resetting ??= this.#reset().finally(() => (this.#resetting = undefined)));
+  }
+
+  async #reset(): Promise<void> {
+    const timer = setTimeout(() => this.connection.stream.destroy(), MOST_RESET_MS);
+    try {
+      await super.query('discard all');
+      // As well what the run left of this side of the connection.
+      this._types.text = {};
+      this._types.binary = {};
+      this.removeAllListeners('notification').removeAllListeners('notice');
+      if (this.isReadOnly && this.#guard.reportedDefault !== 'on') await this.requireReadOnly();
+      this.#user = undefined;
+    } catch {
+      // Nobody gets it any more; whoever waited for it gets another one.
+      this.isSpent = true;
+      this.end().catch(ignore);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** A ROLLBACK is granted, since stop() does one: its caller then throws what made it roll back, and not this. */
@@ -157,7 +285,9 @@ export class RunConnection extends DriverClient implements HeldConnection {
     const query = this._getActiveQuery();
     if (!query) return;
     const sql = this.#untagged(query);
-    if (this.run && leavesState(tag, sql)) this.isSpent = true;
+    // The driver has to forget them as well, or it would not prepare them again.
+    if (tag === 'DISCARD ALL' || tag === 'DEALLOCATE ALL') this.connection.parsedStatements = {};
+    this.#guard.statementDone(tag);
     this.#count.statementDone(query, sql, tag);
     this.#exactCount.statementDone(sql, tag);
   }
@@ -185,13 +315,10 @@ export class RunConnection extends DriverClient implements HeldConnection {
   }
 }
 
-/** What would reach the next run: settings of the session. */
-const leavesState = (tag: string, sql: string): boolean =>
-  (tag === 'SET' && /\bset\s+(?!local\b|transaction\b|constraints\b)/i.test(sql)) || tag === 'LISTEN' || tag === 'PREPARE' || (tag.startsWith('SELECT') && sql.includes('set_config'));
-
 function meaningOf(error: Error, sql: string, run: RunDatabase): Error {
   const code = error instanceof pg.DatabaseError ? error.code : undefined;
-  if (code === READ_ONLY_TRANSACTION && run.isDryRun) return new DryRunWrite(error, sql);
+  if (error instanceof RunQueryError) return error;
+  if (run.isDryRun && isRefusedWrite(error)) return new DryRunWrite(error, sql);
   // Without a code the connection broke, which is what stopping comes to where the server does not answer.
   return code === QUERY_CANCELED || code === undefined ? (run.refusal ?? error) : error;
 }

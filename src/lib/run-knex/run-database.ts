@@ -12,12 +12,14 @@ export interface DatabaseRun {
   readonly countWrites?: 'exact' | undefined;
 }
 
-/** A connection that a run uses. Neither method rejects. */
+/** A connection that a run uses. No method rejects. */
 export interface HeldConnection {
   /** Ends its query on the server, and rolls its transaction back. */
   stop(): Promise<void>;
   /** To the pool, or closes it. */
   giveBack(): Promise<void>;
+  /** Has nothing left in its session of the run, which is over. */
+  leave(run: RunDatabase): void;
 }
 
 /** A place in the queue for a connection. */
@@ -34,6 +36,8 @@ export class RunDatabase {
   readonly #run: DatabaseRun;
   readonly #uncounted: readonly string[];
   readonly #held = new Set<HeldConnection>();
+  /** All that it ever had, as long as they are open. */
+  readonly #used = new Set<HeldConnection>();
   readonly #pending = new Set<PendingConnection<unknown>>();
   readonly #totals = new WriteTotals();
   #tag: string | undefined;
@@ -92,10 +96,17 @@ export class RunDatabase {
 
   hold(connection: HeldConnection): void {
     this.#held.add(connection);
+    this.#used.add(connection);
   }
 
   letGo(connection: HeldConnection): void {
     this.#held.delete(connection);
+  }
+
+  /** The connection is closed. */
+  lose(connection: HeldConnection): void {
+    this.#held.delete(connection);
+    this.#used.delete(connection);
   }
 
   /** Refuses its next queries, leaves the queue, and ends on the server what it has in flight. */
@@ -108,9 +119,13 @@ export class RunDatabase {
   async close(): Promise<void> {
     this.#refusal ??= () => new RunStopped();
     if (this.#isListening) this.#run.signal.removeEventListener('abort', this.#onAbort);
-    if (this.#held.size === 0 && this.#pending.size === 0) return;
-    await this.#stopAll();
-    await Promise.all(Array.from(this.#held, (connection) => connection.giveBack()));
+    if (this.#held.size > 0 || this.#pending.size > 0) {
+      await this.#stopAll();
+      await Promise.all(Array.from(this.#held, (connection) => connection.giveBack()));
+    }
+    // Not waited for: whoever gets one of them next waits for it.
+    for (const connection of this.#used) connection.leave(this);
+    this.#used.clear();
   }
 
   /** Only now, since most runs never get here, and an AbortSignal is made when it is asked for. */
