@@ -173,5 +173,8 @@ describe('on the command line', () => {
     const [broken, kept] = await Promise.all([cli('check', 'src/other-jobs'), cli('check', 'src/whole-jobs', '--json')]);
     expect(broken).toEqual({ code: 1, output: expect.stringMatching(/^WHERE .*\nsrc\/other-jobs\/cache-template-name\.ts +spec +It has none\./) });
     expect(kept).toEqual({ code: 0, output: '{"jobs":1,"faults":[]}\n' });
+    cpSync(path.join(__dirname, 'fixtures/schema-jobs/renames-what-is-marked.ts'), path.join(whole, 'renames-what-is-marked.ts'));
+    const marks = await cli('check', 'src/whole-jobs');
+    expect(marks).toEqual({ code: 1, output: expect.stringMatching(/\nsrc\/whole-jobs\/renames-what-is-marked\.ts +marks +Its RequestBody marks email .* mail would be stored in clear\. Mark on the input side/) });
   }, 60_000);
 });

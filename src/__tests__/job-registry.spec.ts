@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { z } from 'zod';
 import { createJobRegistry, isSlug } from '@commons/backend/lib/job-registry.js';
 import { ServiceError } from '@commons/backend/lib/service-error.js';
 
@@ -57,6 +58,7 @@ describe('the job registry', () => {
     ['no default export', {}, /has no default export.*export default main/],
     ['a default export that is no function', { default: 1 }, /default export that is no function/],
     ['a RequestBody that is no schema', { default: handler, RequestBody: {} }, /RequestBody is no Zod schema/],
+    ['a RequestBody that marks what is made of a body, and not the body', { default: handler, RequestBody: z.object({ mail: z.string() }).transform(({ mail }) => ({ email: mail })).pipe(z.object({ email: z.string().meta({ pii: true }) })) }, /marks email .* mail would be stored in clear\. Mark on the input side/],
     ['a config that is no object', { default: handler, config: 'x' }, /config is no object/],
     ['an overlap that is none', { default: handler, config: { overlap: 'queue' } }, /config.overlap is none of allow, skip/],
     ['a schedule with too many fields', { default: handler, config: { schedule: { cron: '0 0 6 * * *' } } }, /config.schedule is none: it has not five fields/],

@@ -4,12 +4,17 @@ import { CliError } from './cli-error.js';
 import { table } from './readable.js';
 import { writeJson, writeResult } from './result-stream.js';
 
-/** Prints which jobs of a folder break which convention, and how to mend it. Exit code 1 when one does, or when there is no job. */
+/**
+ * Prints which jobs of a folder break which convention, or mark what cannot be kept out of the history, and how to mend it.
+ * Exit code 1 when one does, or when there is no job.
+ */
 export async function checkCommand(source: SourceTree, folder: string | undefined, { json }: { json?: boolean }): Promise<void> {
   const checked = path.resolve(folder ?? jobFolderOf(source).folder);
   const { checkConventions } = await import('../lib/job-conventions.js').catch(explainMissingParser);
-  const { jobs, faults } = readFolder(checked, checkConventions);
-  if (jobs.length + faults.length === 0) throw new CliError(`there is no job in ${checked}`);
+  const { jobs, faults: broken } = readFolder(checked, checkConventions);
+  if (jobs.length + broken.length === 0) throw new CliError(`there is no job in ${checked}`);
+  const { checkJobMarks } = await import('../lib/job-mark-faults.js');
+  const faults = [...broken, ...(await checkJobMarks({ ...jobFolderOf(source), folder: checked }))];
   if (json) writeJson({ value: { jobs: jobs.length, faults } });
   else if (faults.length === 0) writeResult(`${jobs.length} ${jobs.length === 1 ? 'job keeps' : 'jobs keep'} the conventions\n`);
   else {
