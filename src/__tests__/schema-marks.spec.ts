@@ -218,7 +218,7 @@ interface Case {
 describe('any schema and any body', () => {
   const CANARY = 'canary-0042';
   const { tree } = fc.letrec<{ tree: Case; leaf: Case; branch: Case }>((tie) => ({
-    leaf: fc.oneof(
+    leaf: fc.oneof<fc.Arbitrary<Case>[]>(
       fc.constant({ schema: z.string(), body: 'plain' }), fc.constant({ schema: z.number(), body: 7 }), fc.constant({ schema: z.json(), body: { a: [1] } }),
       fc.constant({ schema: pii(z.string()), body: CANARY }), fc.constant({ schema: pii(z.any()), body: { deep: [CANARY] } }),
       fc.constant({ schema: z.string().meta({ secret: true }), body: CANARY }), fc.constant({ schema: z.templateLiteral(['x', pii(z.string())]), body: `x${CANARY}` }),
@@ -271,13 +271,14 @@ describe('any schema and any body', () => {
     const options = Array.from({ length: 500 }, (_, n) => z.object({ [`f${n}`]: z.string(), name: n % 2 ? pii(z.string()) : z.string(), get next() { return schema; } }));
     const schema: z.ZodType = z.array(z.union(options));
     const bodyOf = (size: number): JSONData => Array.from({ length: size }, (_, n) => ({ [`f${n % 700}`]: 'x', [`unknown${n}`]: 1, name: 'Ada', next: [{ [`f${n % 499}`]: 'y' }] }));
-    const timeOf = (body: JSONData) => {
-      const since = performance.now();
+    /** Of several the least, in ms of this process's own time, since other processes share the machine. */
+    const timeOf = (body: JSONData) => Math.min(...Array.from({ length: 4 }, () => {
+      const since = process.cpuUsage();
       redactBody(body, schema, KEY);
-      return performance.now() - since;
-    };
+      return process.cpuUsage(since).user / 1_000;
+    }));
     timeOf(bodyOf(1_000)); // The places of the schema are worked out once.
     const [small, large] = [timeOf(bodyOf(1_000)), timeOf(bodyOf(10_000))];
-    expect(large).toBeLessThan(20 * Math.max(small, 5));
+    expect(large).toBeLessThan(20 * Math.max(small, 10));
   });
 });

@@ -51,8 +51,13 @@ function partsWith(value: unknown, marked: (part: unknown) => unknown): unknown 
 /** Answers a property with what `make` returns at the first read, the same at each later one. What Zod itself reads stands in the definition. */
 function answerWith(schema: ZodType, name: string, make: () => unknown): void {
   let made: { readonly value: unknown } | undefined;
-  // Zod may set the property after this, while it is still building the schema.
-  Object.defineProperty(schema, name, { configurable: true, enumerable: true, get: () => (made ??= { value: make() }).value, set: () => undefined });
+  Object.defineProperty(schema, name, {
+    configurable: true,
+    enumerable: true,
+    get: () => (made ??= { value: make() }).value,
+    // Zod may set the property after this, while it is still building the schema. What it sets stands in the definition too.
+    set() {},
+  });
 }
 
 /** The method may come only after this, while Zod is still building the schema. */
@@ -63,7 +68,9 @@ function wrapMethod(schema: ZodType, name: string, marked: (part: unknown) => un
     configurable: true,
     enumerable: true,
     get: () => (typeof method === 'function' ? wrapped : method),
-    set: (later: unknown) => (method = later),
+    set(later: unknown) {
+      method = later;
+    },
   });
 }
 
