@@ -3,14 +3,16 @@ import { machineFacts } from './harness/machine.js';
 import { rounded } from './harness/statistics.js';
 import { table } from './harness/table.js';
 import { canary } from './torture/canary.js';
+import { costlyTexts } from './torture/costly-texts.js';
 import { forgedTokens } from './torture/forged-tokens.js';
 import { fuzzedSlugs } from './torture/fuzzed-slugs.js';
 import { hostileBodies } from './torture/hostile-bodies.js';
 import { type Ground, openGround } from './torture/ground.js';
+import { sessionState } from './torture/session-state.js';
 import { slowSockets } from './torture/slow-sockets.js';
 import type { Verdict } from './torture/verdict.js';
 
-const USAGE = `npm run torture -- [tokens] [slugs] [bodies] [canary] [slow] [options]
+const USAGE = `npm run torture -- [tokens] [slugs] [bodies] [canary] [texts] [state] [slow] [options]
 
 What hostile callers get, from the built service over HTTP. Exits with 1 when a bound is missed. Without a name: all of it.
   --quick       smaller, for CI: the same kinds, fewer of each, and times that a loaded machine reaches
@@ -31,6 +33,8 @@ const MEASUREMENTS: Record<string, (ground: Ground) => Promise<Verdict>> = {
   slugs: (ground) => fuzzedSlugs(ground, { slugs: sized(100_000, 3_000), seed }),
   bodies: (ground) => hostileBodies(ground, { bodies: sized(10_000, 500), seed }),
   canary: (ground) => canary(ground, { requests: sized(10_000, 300), seed }),
+  texts: (ground) => costlyTexts(ground, { characters: sized(900_000, 200_000), mostDelay: sized(250, 5_000) }),
+  state: sessionState,
   slow: (ground) => slowSockets(ground, { sockets: sized(500, 60), mostP99: sized(250, 5_000), mostSeconds: sized(15, 45) }),
 };
 
