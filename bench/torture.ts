@@ -33,7 +33,7 @@ const MEASUREMENTS: Record<string, (ground: Ground) => Promise<Verdict>> = {
   slugs: (ground) => fuzzedSlugs(ground, { slugs: sized(100_000, 3_000), seed }),
   bodies: (ground) => hostileBodies(ground, { bodies: sized(10_000, 500), seed }),
   canary: (ground) => canary(ground, { requests: sized(10_000, 300), seed }),
-  texts: (ground) => costlyTexts(ground, { characters: sized(900_000, 200_000), mostDelay: sized(250, 5_000) }),
+  texts: (ground) => costlyTexts(ground, { bytes: sized(900_000, 200_000), mostDelay: sized(250, 5_000) }),
   state: sessionState,
   slow: (ground) => slowSockets(ground, { sockets: sized(500, 60), mostP99: sized(250, 5_000), mostSeconds: sized(15, 45) }),
 };

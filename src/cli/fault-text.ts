@@ -1,6 +1,6 @@
 import { EnvConfigError } from '../lib/env-config.js';
 import { isUnreachable } from '../lib/postgres-fault.js';
-import { withoutCredentials } from '../lib/safe-json.js';
+import { withoutCredentials } from '../lib/credentials.js';
 import { ServiceError } from '../lib/service-error.js';
 import { CliError } from './cli-error.js';
 

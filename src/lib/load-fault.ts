@@ -2,7 +2,7 @@ import path from 'node:path';
 import { attempt } from './attempt.js';
 import { describeError } from './error-description.js';
 import { JobShapeError } from './job-module.js';
-import { withoutCredentials } from './safe-json.js';
+import { withoutCredentials } from './credentials.js';
 
 const MOST_REASON = 1_000;
 const MOST_READ = 65_536;
