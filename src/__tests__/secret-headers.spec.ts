@@ -28,7 +28,7 @@ describe('the secrets in the headers of a call', () => {
       if (mode === 'return') expect(await answer.json()).toMatchObject({ headers: { cookie: HEADERS.Cookie } });
     }
     const told = await Promise.all(ids.flatMap((id) => [`/runs/${id}`, `/runs/${id}/logs`]).map(async (address) => (await fetch(service.url + address)).text()));
-    expect(told.filter((text) => text.includes('canary'))).toEqual([]);
+    expect(told.flatMap((text) => text.match(/.{0,200}canary.{0,40}/) ?? [])).toEqual([]);
     expect(await rowsWithCanary()).toEqual([]);
     expect(service.output().split('\n').filter((line) => line.includes('canary')).map((line) => line.slice(0, 400))).toEqual([]);
     // It is not that nothing was kept.
