@@ -43,6 +43,11 @@ describe('the writes of a run', () => {
     ['the writes of a WITH before a SELECT', sql('with x as (delete from b returning *) select * from x'), { b: { delete: 'unknown' } }],
     ['known and unknown together', sql('delete from b where id = 1; with x as (delete from b returning *) select 1'), { b: { delete: 'at least 1' } }],
     ['EXECUTE, whose text names no table', () => knex.transaction(async (trx) => void (await trx.raw('prepare p as insert into b values (7, 7)'), await trx.raw('execute p'))), { unknown: { insert: 1 } }],
+    ['EXPLAIN ANALYZE of a write, whose tag says no rows', sql('explain analyze insert into b values (80, 80)'), { b: { insert: 'unknown' } }],
+    ['EXPLAIN (ANALYZE) of a WITH beside a write', sql('explain (costs off, analyze) with x as (delete from a where id = 1 returning *) update b set v = v'), { a: { delete: 'unknown' }, b: { update: 'unknown' } }],
+    ['the write beside one that is only explained', sql('explain delete from b; update a set v = 1 where id = 1'), { a: { update: 1 } }],
+    ['the write beside one that is only prepared', sql('prepare q as insert into b values (81, 81); insert into a values (82); deallocate q'), { a: { insert: 1 } }],
+    ['the write behind comments that nest', sql('/* /* delete from a */ delete from child */ delete from b where id = 1'), { b: { delete: 1 } }],
     ['a quoted name', sql('insert into "My Schema"."T ""q" values (1), (2)'), { 'My Schema.T "q': { insert: 2 } }],
     ['upper case, a schema, comments and literals', sql(`/* update x set */ UPDATE Public.A SET v = length('delete from b') -- insert into c\n where id = 1`), { 'public.a': { update: 1 } }],
     ['a transaction', () => knex.transaction(async (trx) => void (await trx('a').where({ id: 1 }).del(), await trx('b').del())), { a: { delete: 1 }, b: { delete: 3 } }],
@@ -56,6 +61,8 @@ describe('the writes of a run', () => {
 
   it.each<[string, () => unknown]>([
     ['a statement that changed no row', sql('update a set v = 1 where id = 999')],
+    ['a write that is only explained', sql('explain insert into b values (80, 80)')],
+    ['a read that is explained', sql('explain analyze select * from a')],
     ['a read', sql('select * from a for no key update skip locked')],
     ['a COPY TO', sql(`copy b to program 'cat > /dev/null'`)],
     ['a transaction that was rolled back', () => knex.transaction(async (trx) => { await trx('a').update({ v: 5 }); throw new Error('no'); }).catch(() => undefined)],

@@ -27,6 +27,18 @@ describe('stepsOf', () => {
     [`select 'C:\\'; delete from a`, [step('delete', 'a')]],
     ['-- delete from a\ndelete from b', [step('delete', 'b')]],
     ['delete from schéma.tablé', [step('delete', 'schéma.tablé')]],
+    ['/* /* delete from a */ delete from b */ delete from c', [step('delete', 'c')]],
+    ['explain insert into a values (1); delete from b', [step('delete', 'b')]],
+    ['explain (analyze off, costs off) delete from a', []],
+    ['explain analyze verbose insert into a values (1); delete from b', [step('insert', 'a', false), step('delete', 'b')]],
+    ['explain (costs off, analyze) with x as (delete from a returning *) update b set x = 1', [step('delete', 'a', false), step('update', 'b', false)]],
+    ['prepare p as insert into a values (1); insert into b values (1)', [step('insert', 'b')]],
+    ['create function f() returns void begin atomic insert into a values (case when true then 1 end); delete from b; end; delete from c', [step('delete', 'c')]],
+    ['create rule r as on insert to a do also (insert into b values (1); delete from c); delete from d', [step('delete', 'd')]],
+    ['create temp table if not exists a (update int) ; create table b as with x as (delete from c returning *) select * from x', [step('delete', 'c', false)]],
+    ['grant select (x), update (y) on a to b; revoke insert, delete from c', []],
+    ['select update from a; select rollback from b', []],
+    ['update set set x = 1; delete from only (a) where b; truncate a *, only (b)', [step('update', 'set'), step('delete', 'a'), step('truncate', 'a'), step('truncate', 'b')]],
   ])('reads %s', (sql, steps) => {
     expect(stepsOf(sql)).toEqual(steps);
   });

@@ -9,10 +9,10 @@ const JSON_WEB_TOKEN = /(?<![\w-])(?=[\w-]*?eyJ[\w-]{5})[\w-]+\.eyJ[\w-]{5,}\.[\
 const BEARER = /\b(bearer|basic) +(?=[\w.~+/-]*[\d=])[\w.~+/-]{16,}=*/gi;
 /** A header in a text: in JSON, as util.inspect shows it, or as HTTP writes it. */
 const HEADER =
-  /\b((?:set-|proxy-|x-serverless-)?(?:cookie|authorization)|x-goog-iap-jwt-assertion|x-(?:goog-)?api-key)(\\{0,8}["']?\s{0,3}[:=]\s{0,3}\\{0,8})(?:"(?:[^"\\]|\\[^])*"?|'(?:[^'\\]|\\[^])*'?|\[[^\]]*\]?|[^\s=;"']{1,100}=[^\r\n]*)/gi;
+  /\b((?:set-|proxy-|x-serverless-)?(?:cookie|authorization)|x-[\w-]{0,60}(?:assertion|key|secret|token))(\\{0,8}["']?\s{0,3}[:=]\s{0,3}\\{0,8})(?:"(?:[^"\\]|\\[^])*"?|'(?:[^'\\]|\\[^])*'?|\[[^\]]*\]?|[^\s=;"']{1,100}=[^\r\n]*)/gi;
 
 /** One of these stands in every text that holds such a thing. */
-const MARK = /eyJ|(?:bearer|basic) |cookie|authorization|assertion|api-key/i;
+const MARK = /eyJ|(?:bearer|basic) |cookie|authorization|x-/i;
 
 /**
  * The text without the users and passwords of the addresses in it, without tokens, and without headers that hold them. In a time that

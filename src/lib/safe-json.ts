@@ -178,7 +178,7 @@ export const concealed = (name: string, value: unknown): unknown => (isSecretNam
 /** As `concealed`, for an item of a list in which names stand before their values: rawHeaders, or a pair of a Map's or of Headers'. */
 export function concealedItem(items: readonly unknown[], at: number, item: unknown): unknown {
   const name = at > 0 ? items[at - 1] : undefined;
-  if (typeof name !== 'string' || typeof item === 'object') return item;
+  if (typeof name !== 'string') return item;
   const isNamed = (items.length === 2 && at === 1) || (name.length <= MOST_KEY_BYTES && HEADER.test(name));
   return isNamed ? concealed(name, item) : item;
 }

@@ -1,3 +1,5 @@
+import { normalForm } from '../../lib/normal-form.js';
+
 /** Windows-1252 beyond Latin-1: with ASCII and Latin-1 all that PDF's standard fonts can show (ISO 32000-1, annex D.2). */
 const BEYOND_LATIN_1 = '€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ';
 
@@ -9,10 +11,10 @@ const isPrintable = (character: string): boolean => /^[ -~\u00A0-\u00FF]$/.test(
  */
 export function printable(text: string): string {
   if (/^[ -~]*$/.test(text)) return text;
-  return Array.from(text.normalize('NFC'), (character) => {
+  return Array.from(normalForm(text, 'NFC'), (character) => {
     if (isPrintable(character)) return character;
     if (/\s/.test(character)) return ' ';
-    const base = character.normalize('NFKD').replace(/\p{M}/gu, '');
+    const base = normalForm(character, 'NFKD').replace(/\p{M}/gu, '');
     return base !== '' && Array.from(base).every(isPrintable) ? base : '?';
   }).join('');
 }

@@ -1,4 +1,5 @@
 import PDFDocument from 'pdfkit';
+import { normalForm } from '../../lib/normal-form.js';
 import { printable } from './printable.js';
 import type { RosterRow, RosterWriter } from './roster.js';
 
@@ -54,7 +55,7 @@ export class RosterPdf implements RosterWriter {
   add(row: RosterRow): void {
     const texts = CELLS.map(({ text }) => text(row));
     const printed = texts.map(printable);
-    if (printed.some((text, cell) => text !== texts[cell]!.normalize('NFC'))) {
+    if (printed.some((text, cell) => text !== normalForm(texts[cell]!, 'NFC'))) {
       this.approximated++;
       printed[0] = `* ${printed[0]}`;
     }

@@ -76,8 +76,13 @@ function forms(value: string): string[] {
 /** By whole characters: a cut through a surrogate pair would leave halves that are found nowhere. */
 function pieces(value: string): string[] {
   if (value.length <= MOST_CHARACTERS) return [value];
-  const characters = Array.from(value);
-  return Array.from({ length: Math.ceil(characters.length / MOST_CHARACTERS) }, (_, at) => characters.slice(at * MOST_CHARACTERS, (at + 1) * MOST_CHARACTERS).join(''));
+  const found: string[] = [];
+  for (let at = 0; at < value.length; ) {
+    const end = at + MOST_CHARACTERS;
+    const isPairCut = /^[\uD800-\uDBFF][\uDC00-\uDFFF]/.test(value.slice(end - 1, end + 1));
+    found.push(value.slice(at, (at = isPairCut ? end - 1 : end)));
+  }
+  return found;
 }
 
 /** In lower case, character by character as long as before, so that a place in the one is that place in the other. */
