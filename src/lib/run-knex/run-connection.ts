@@ -209,13 +209,18 @@ export class RunConnection extends DriverClient implements HeldConnection {
   /** Resolves once the server is done with what `send` submits, however that went. */
   #untilReady(query: DriverQuery, send: () => void): Promise<void> {
     return new Promise((resolve) => {
-      this.connection.once('readyForQuery', () => resolve());
-      this.once('end', () => resolve());
+      const done = () => {
+        this.connection.off('readyForQuery', done);
+        this.off('end', done);
+        resolve();
+      };
+      this.connection.on('readyForQuery', done);
+      this.on('end', done);
       const submit = query.submit.bind(query);
       query.submit = (connection) => {
         const fault = submit(connection);
         // Nothing was sent, so nothing will be answered.
-        if (fault) resolve();
+        if (fault) done();
         return fault;
       };
       send();
