@@ -10,6 +10,7 @@ import { closeDatadog } from './lib/datadog.js';
 import { EnvConfigError, envConfig } from './lib/env-config.js';
 import { watchEventLoopDelay } from './lib/event-loop-delay.js';
 import { createJobRegistry, type JobRegistry } from './lib/job-registry.js';
+import { isJobsPoolClosed } from './lib/knex.js';
 import logger from './lib/logging.js';
 import { migrate } from './lib/migrate.js';
 import { reapLostRuns } from './lib/reaper.js';
@@ -143,6 +144,7 @@ async function prepareDatabase(source: SourceTree, signal: AbortSignal): Promise
 async function whyNotReady(stopping: AbortSignal, database: Reaching): Promise<string | undefined> {
   if (stopping.aborted) return 'the service is stopping';
   if (!database.isReached) return 'the database is not reached or not migrated yet';
+  if (isJobsPoolClosed()) return "the jobs' database pool was closed: restart the service";
   try {
     // Not over the pool of what people read: slow searches make nothing unready.
     await recorderPool.query({ text: 'select 1', values: [] });
