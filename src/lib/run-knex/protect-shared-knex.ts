@@ -57,13 +57,12 @@ function protectListeners(emitter: object, name: string): void {
 }
 
 function protectAccessor(knex: Knex, name: 'client' | 'userParams', instead: string): void {
-  const { get, set } = Object.getOwnPropertyDescriptor(knex, name)!;
+  const accessor = Object.getOwnPropertyDescriptor(knex, name)!;
   Object.defineProperty(knex, name, {
-    get,
+    ...accessor,
     set(this: Knex, value: unknown) {
       refuseInRuns(`set knex.${name}`, instead);
-      set!.call(this, value);
+      accessor.set!.call(this, value);
     },
-    configurable: true,
   });
 }
