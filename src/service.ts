@@ -10,6 +10,7 @@ import { closeDatadog } from './lib/datadog.js';
 import { EnvConfigError, envConfig } from './lib/env-config.js';
 import { watchEventLoopDelay } from './lib/event-loop-delay.js';
 import { createJobRegistry, type JobRegistry } from './lib/job-registry.js';
+import { isJobsPoolClosed } from './lib/knex.js';
 import logger from './lib/logging.js';
 import { migrate } from './lib/migrate.js';
 import { listMigrationFiles, migrationName } from './lib/migration-turn.js';
@@ -162,6 +163,7 @@ async function prepareDatabase(source: SourceTree, signal: AbortSignal, checkSch
 async function whyNotReady(stopping: AbortSignal, database: Reaching, checkSchema: SchemaCheck): Promise<string | undefined> {
   if (stopping.aborted) return 'the service is stopping';
   if (!database.isReached) return database.fault ?? 'the database is not reached or not migrated yet';
+  if (isJobsPoolClosed()) return "the jobs' database pool was closed: restart the service";
   try {
     return await checkSchema();
   } catch {

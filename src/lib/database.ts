@@ -1,6 +1,7 @@
 import type { ClientConfig } from 'pg';
 import { envConfig } from './env-config.js';
 import logger from './logging.js';
+import { refuseInRuns } from './run-knex/refuse-in-runs.js';
 
 type Close = () => Promise<unknown>;
 
@@ -39,8 +40,10 @@ export const onDatabaseClose = (close: Close): void => void closers.push(close);
 /**
  * Closes every pool, each for a second at most, then lets go of the embedded Postgres, if that is what was used. A pool that
  * does not close is logged and keeps nothing else open.
+ * @throws {SharedByRuns} inside a run: the database is every run's
  */
 export async function closeDatabase(): Promise<void> {
+  refuseInRuns('call closeDatabase()', "Leave the call out: a run's connections are given back by themselves.");
   await Promise.all(closers.splice(0).map(closeInTime));
   const release = releaseServer;
   releaseServer = undefined;

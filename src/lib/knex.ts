@@ -22,4 +22,7 @@ protectDriver();
 
 onDatabaseClose(() => knex.destroy());
 
+/** The jobs can get no connection any more: their pool was destroyed, by code outside runs or by the service's own stop. */
+export const isJobsPoolClosed = (): boolean => !knex.client.pool;
+
 export default knex;

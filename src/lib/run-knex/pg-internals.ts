@@ -14,7 +14,7 @@ export interface DriverQuery {
   handleError(error: Error, connection: DriverConnection): void;
 }
 
-export interface DriverConnection extends Pick<pg.Connection, 'on' | 'once' | 'stream' | 'end'> {
+export interface DriverConnection extends Pick<pg.Connection, 'on' | 'off' | 'once' | 'stream' | 'end'> {
   connect(portOrPath: number | string, host?: string): void;
   requestSsl(): void;
   cancel(processId: number, secretKey: number): void;

@@ -14,7 +14,7 @@ export function protectSharedKnex(knex: Knex): void {
   protectListeners(knex, 'knex');
   protectListeners(knex.client, 'knex.client');
   protectAccessor(knex, 'client', 'The client stays.');
-  protectAccessor(knex, 'userParams', 'knex.withUserParams() gives a knex of your own.');
+  protectAccessor(knex, 'userParams', 'Use what knex.withUserParams() gives: that is your own.');
   knex.client.config = new Proxy(knex.client.config as object, {
     set(config, key, value, receiver) {
       refuseSetting(key);
@@ -42,7 +42,7 @@ export function protectDriver(): void {
   Object.defineProperty(types, 'setTypeParser', { value: refusing, writable: true, enumerable: true, configurable: true });
 }
 
-const refuseSetting = (key: string | symbol) => refuseInRuns(`set knex.client.config.${String(key)}`, 'knex.withUserParams() gives a knex whose config is your own.');
+const refuseSetting = (key: string | symbol) => refuseInRuns(`set knex.client.config.${String(key)}`, 'Use what knex.withUserParams({}) gives: its client.config is your own.');
 
 /** Not enumerable, or knex would copy them to what is a run's own: its transactions, and what withUserParams() gives. */
 function protectListeners(emitter: object, name: string): void {
@@ -57,13 +57,12 @@ function protectListeners(emitter: object, name: string): void {
 }
 
 function protectAccessor(knex: Knex, name: 'client' | 'userParams', instead: string): void {
-  const { get, set } = Object.getOwnPropertyDescriptor(knex, name)!;
+  const accessor = Object.getOwnPropertyDescriptor(knex, name)!;
   Object.defineProperty(knex, name, {
-    get,
+    ...accessor,
     set(this: Knex, value: unknown) {
       refuseInRuns(`set knex.${name}`, instead);
-      set!.call(this, value);
+      accessor.set!.call(this, value);
     },
-    configurable: true,
   });
 }

@@ -22,9 +22,9 @@ export class RunClient extends PostgresClient {
   declare isShared: boolean | undefined;
 
   override initializePool(config: Knex.Config = this.config): void {
+    if (this.isShared) refuseInRuns('call knex.initialize()', 'Leave the call out: the pool is there.');
     // It says that there is one already.
     if (this.pool) return super.initializePool(config);
-    if (this.isShared) refuseInRuns('call knex.initialize()', 'Leave the call out: the pool is there.');
     const isShared = !currentDatabase();
     Object.defineProperty(this, 'isShared', { value: isShared, configurable: true });
     this.pool = new RunPool(this.getPoolSettings(config.pool), isShared);

@@ -9,6 +9,7 @@ import { ExactCount, type Question } from './exact-count.js';
 import { DriverClient, type DriverQuery } from './pg-internals.js';
 import { ReadOnlyGuard, sendOneStatementAtATime } from './read-only-guard.js';
 import type { HeldConnection, RunDatabase } from './run-database.js';
+import { SessionState } from './session-state.js';
 import { statementsOf } from './statements-of.js';
 import { WriteCount } from './write-count.js';
 
@@ -18,9 +19,6 @@ type Config = Partial<pg.QueryConfig> & { callback?: Callback };
 const QUERY_CANCELED = '57014';
 /** After this the socket is cut: the server may be out of reach, or a COPY may wait for a client that is gone. */
 const MOST_STOP_MS = 5_000;
-/** A session that is not reset within this is closed instead. */
-const MOST_RESET_MS = 5_000;
-const OUTSIDE_RUNS = Symbol('outside runs');
 const NOTHING = { command: 'ROLLBACK', rowCount: null, oid: 0, rows: [], fields: [] };
 
 /**
@@ -36,6 +34,7 @@ export class RunConnection extends DriverClient implements HeldConnection {
   giveBack: () => Promise<void> = () => this.end().catch(ignore);
   readonly #count = new WriteCount((writes) => this.run?.addWrites(writes));
   readonly #exactCount = new ExactCount(this.#count);
+  readonly #session = new SessionState(this);
   readonly #guard = new ReadOnlyGuard({
     getTransactionStatus: () => this.getTransactionStatus(),
     ask: (sql) => {
@@ -43,10 +42,7 @@ export class RunConnection extends DriverClient implements HeldConnection {
       return refusal ? Promise.reject(refusal) : (super.query(sql) as Promise<unknown>);
     },
   });
-  /** Whose state the session may hold; undefined for a session that is as new. */
-  #user: RunDatabase | typeof OUTSIDE_RUNS | undefined;
   #stopping: Promise<void> | undefined;
-  #resetting: Promise<void> | undefined;
 
   /** @param isReadOnly for dry runs: whatever is sent while it works for one cannot write */
   constructor(config: pg.ClientConfig, isReadOnly: boolean) {
@@ -76,35 +72,44 @@ export class RunConnection extends DriverClient implements HeldConnection {
     throw new Error('The server did not make the connection read-only, so no dry run can be had. See whether a pooler drops startup options.');
   }
 
-  /**
-   * Readies the session for its next user: what another one may have left in it (settings, locks, temporary tables, prepared
-   * statements, a role) is gone. Costs a round trip, but none where the same run has it again. Never rejects.
-   * @param user undefined outside runs @returns false when it cannot be had; it was closed
-   */
+  /** Readies it for its next user. @param user undefined outside runs @returns false when it cannot be had; it was closed */
   async readyFor(user: RunDatabase | undefined): Promise<boolean> {
-    if (this.#resetting) await this.#resetting;
-    if (!this.isSpent && this.needsResetFor(user)) await this.#resetOnce();
-    this.#user = user ?? OUTSIDE_RUNS;
+    await this.#session.readyFor(user);
     return !this.isSpent && !this.#isGone;
   }
 
   isUsedBy(user: RunDatabase): boolean {
-    return this.#user === user;
+    return this.#session.run === user;
   }
 
   needsResetFor(user: RunDatabase | undefined): boolean {
-    return this.#user !== undefined && this.#user !== (user ?? OUTSIDE_RUNS);
+    return this.#session.needsResetFor(user);
   }
 
   /** The run is over: its locks, and whatever else its session holds, end now, and not when the connection is next used. */
   leave(user: RunDatabase): void {
-    if (this.#user === user && !this.isSpent && !this.#isGone) void this.#resetOnce();
+    if (this.isUsedBy(user) && !this.isSpent && !this.#isGone) void this.#session.reset();
   }
 
-  /** It is closed. */
+  /** The server's part of the session, and the driver's. A dry run's connection is then read-only by default again, or is refused. */
+  async discardAll(): Promise<void> {
+    await super.query('discard all');
+    this._types.text = {};
+    this._types.binary = {};
+    this.removeAllListeners('notification').removeAllListeners('notice');
+    if (this.isReadOnly && this.#guard.reportedDefault !== 'on') await this.requireReadOnly();
+  }
+
+  /** Closes it at once. */
+  cut(): void {
+    this.isSpent = true;
+    this.connection.stream.destroy();
+  }
+
+  /** It was closed. */
   lose(): void {
     this.run?.lose(this);
-    if (typeof this.#user === 'object') this.#user.lose(this);
+    this.#session.run?.lose(this);
   }
 
   /** Resolves once what was sent is done, with what the guard of a dry run sends after it. */
@@ -209,40 +214,22 @@ export class RunConnection extends DriverClient implements HeldConnection {
   /** Resolves once the server is done with what `send` submits, however that went. */
   #untilReady(query: DriverQuery, send: () => void): Promise<void> {
     return new Promise((resolve) => {
-      this.connection.once('readyForQuery', () => resolve());
-      this.once('end', () => resolve());
+      const done = () => {
+        this.connection.off('readyForQuery', done);
+        this.off('end', done);
+        resolve();
+      };
+      this.connection.on('readyForQuery', done);
+      this.on('end', done);
       const submit = query.submit.bind(query);
       query.submit = (connection) => {
         const fault = submit(connection);
         // Nothing was sent, so nothing will be answered.
-        if (fault) resolve();
+        if (fault) done();
         return fault;
       };
       send();
     });
-  }
-
-  #resetOnce(): Promise<void> {
-    return (this.#resetting ??= this.#reset().finally(() => (this.#resetting = undefined)));
-  }
-
-  async #reset(): Promise<void> {
-    const timer = setTimeout(() => this.connection.stream.destroy(), MOST_RESET_MS);
-    try {
-      await super.query('discard all');
-      // As well what the run left of this side of the connection.
-      this._types.text = {};
-      this._types.binary = {};
-      this.removeAllListeners('notification').removeAllListeners('notice');
-      if (this.isReadOnly && this.#guard.reportedDefault !== 'on') await this.requireReadOnly();
-      this.#user = undefined;
-    } catch {
-      // Nobody gets it any more; whoever waited for it gets another one.
-      this.isSpent = true;
-      this.end().catch(ignore);
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   /** A ROLLBACK is granted, since stop() does one: its caller then throws what made it roll back, and not this. */
