@@ -107,16 +107,4 @@ describe("a scheduler's delivery", () => {
     expect(new Set(answers.map(({ headers: got }) => got.get('job-run-id'))).size).toBe(1);
     expect(await runs('waits')).toMatchObject([{ attempt: 1, status: 'succeeded' }]);
   });
-
-  it('that still runs when it comes again is answered 202 with the run\'s address', async () => {
-    const service = await startServiceProcess();
-    const headers = scheduled('waits', '2026-11-23T06:00:00Z');
-    const answers = [1, 2].map(() => callJob(service, 'waits', { ms: 60_000 }, headers));
-    for (const answer of answers) answer.catch(() => undefined); // One of them is still out when the service is killed.
-    // Whichever came first runs; the other is told where.
-    const told = await Promise.race(answers);
-    expect(told.status).toBe(202);
-    expect(told.headers.get('location')).toBe(`/runs/${told.headers.get('job-run-id')}`);
-    expect(await runs('waits')).toHaveLength(1);
-  });
 });
