@@ -8,7 +8,7 @@ const MOST_READ_BYTES = 134_217_728;
  * Bytes of large bodies that were parsed and whose runs have not started. A megabyte of JSON may be twenty as values, and
  * its run's start makes several copies.
  */
-const MOST_PARSED_BYTES = 2_097_152;
+const MOST_PARSED_BYTES = 1_048_576;
 /** ms that a body waits for its turn. */
 const LONGEST_WAIT_MS = 10_000;
 const RETRY_AFTER_SECONDS = 5;

@@ -10,7 +10,7 @@ import { RunTimedOut } from '../lib/service-error.js';
 import { addActiveRun, beginStart, endStart, removeActiveRun } from './active-runs.js';
 import { type FinishResult, finishRun } from './run-recorder.js';
 import { RUN_RECORDS } from './run-records.js';
-import { bodyToKeep } from './run-body.js';
+import { keepBody } from './run-body.js';
 import { recordStarted, type RunStart } from './run-start.js';
 import { finishAbandoned, hasOpenSubRuns } from './sub-runs.js';
 
@@ -87,7 +87,7 @@ async function startRun(name: string, start: RunStart): Promise<ActiveRun | RunE
   const since = performance.now();
   beginStart(outer !== undefined);
   try {
-    const kept = await inTurn(() => bodyToKeep(start.body, start.bodySchema ?? 'none', outer?.scrubber));
+    const kept = await keepBody(start.body, start.bodySchema ?? 'none', outer?.scrubber);
     const claim = await recordStarted(jobName, isDryRun, start, kept);
     if (!claim.claimed) return { id: claim.id, elsewhere: true };
     const { id, attempt, cursor, onlyKeys } = claim;
