@@ -3,7 +3,7 @@ import { ServiceError } from './service-error.js';
 /** Smaller bodies are not counted. */
 const LARGE_BYTES = 16_384;
 /** Bytes of large bodies that are being read, or wait for their turn. */
-const MOST_READ_BYTES = 134_217_728;
+const MOST_READ_BYTES = 67_108_864;
 /**
  * Bytes of large bodies that were parsed and whose runs have not started. A megabyte of JSON may be twenty as values, and
  * its run's start makes several copies.
