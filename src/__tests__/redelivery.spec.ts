@@ -80,7 +80,7 @@ describe('a delivery that comes twice', () => {
     const answers = [1, 2].map(() => callJob(service, 'waits', { ms: 60_000 }, scheduled('waits')));
     for (const answer of answers) answer.catch(() => undefined); // One of them is still out when the service is killed.
     const told = await Promise.race(answers);
-    expect([told.status, told.headers.get('retry-after'), told.headers.get('location')]).toEqual([503, '10', `/runs/${told.headers.get('job-run-id')}`]);
+    expect([told.status, told.headers.get('retry-after'), told.headers.get('location')]).toEqual([503, '5', `/runs/${told.headers.get('job-run-id')}`]);
     expect(await told.json()).toMatchObject({ detail: expect.stringContaining('still going') });
     expect(await runs('waits')).toMatchObject([{ attempt: 1, status: 'running' }]);
   });

@@ -10,7 +10,7 @@ import { leavePlace, takePlaceAgain } from './admission-handler.js';
 import { sendResult, sendRunProblem } from './send-run.js';
 
 const TAG = 'http';
-const RETRY_AFTER_SECONDS = 10;
+const RETRY_AFTER_SECONDS = 5;
 
 /** The wait of one request for a run that another delivery of the same key has started. */
 export interface DeliveryWait {

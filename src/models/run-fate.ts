@@ -27,7 +27,7 @@ let isLooking = false;
  */
 export async function untilEnded(runId: string, signal: AbortSignal): Promise<RunStatus | undefined> {
   if (waiting.size >= MOST_WAITING) {
-    throw new ServiceError(503, 'This delivery has a run already, and too many deliveries wait for theirs. Send it again.', { retryAfterSeconds: 10 });
+    throw new ServiceError(503, 'This delivery has a run already, and too many deliveries wait for theirs. Send it again.', { retryAfterSeconds: 5 });
   }
   return new Promise((resolve, reject) => {
     const stop = (): void => settle(() => reject(signal.reason as Error));
