@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { machineFacts } from './harness/machine.js';
 import { rounded } from './harness/statistics.js';
 import { table } from './harness/table.js';
+import { bodiesAtOnce } from './torture/bodies-at-once.js';
 import { canary } from './torture/canary.js';
 import { costlyTexts } from './torture/costly-texts.js';
 import { forgedTokens } from './torture/forged-tokens.js';
@@ -12,7 +13,7 @@ import { sessionState } from './torture/session-state.js';
 import { slowSockets } from './torture/slow-sockets.js';
 import type { Verdict } from './torture/verdict.js';
 
-const USAGE = `npm run torture -- [tokens] [slugs] [bodies] [canary] [texts] [state] [slow] [options]
+const USAGE = `npm run torture -- [tokens] [slugs] [bodies] [at-once] [canary] [texts] [state] [slow] [options]
 
 What hostile callers get, from the built service over HTTP. Exits with 1 when a bound is missed. Without a name: all of it.
   --quick       smaller, for CI: the same kinds, fewer of each, and times that a loaded machine reaches
@@ -32,6 +33,7 @@ const MEASUREMENTS: Record<string, (ground: Ground) => Promise<Verdict>> = {
   tokens: (ground) => forgedTokens(ground, { tokens: sized(10_000, 1_700), seed }),
   slugs: (ground) => fuzzedSlugs(ground, { slugs: sized(100_000, 3_000), seed }),
   bodies: (ground) => hostileBodies(ground, { bodies: sized(10_000, 500), seed }),
+  'at-once': (ground) => bodiesAtOnce(ground, { bodies: sized(100, 12), mostDelay: sized(250, 5_000), mostMemory: sized(400, 600) }),
   canary: (ground) => canary(ground, { requests: sized(10_000, 300), seed }),
   texts: (ground) => costlyTexts(ground, { bytes: sized(900_000, 200_000), mostDelay: sized(250, 5_000) }),
   state: sessionState,

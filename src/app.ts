@@ -1,5 +1,5 @@
-import express, { type Express } from 'express';
-import { admissionHandler, type WhyFull } from './handlers/admission-handler.js';
+import express, { type Express, type RequestHandler } from 'express';
+import { admissionHandler, inPlace, type WhyFull } from './handlers/admission-handler.js';
 import { auditDenials } from './handlers/audit-denials.js';
 import { auditHandler } from './handlers/audit-handler.js';
 import { authenticateHandler, may } from './handlers/authenticate-handler.js';
@@ -11,7 +11,7 @@ import { legacyPath } from './handlers/legacy-path.js';
 import { ownHostHandler } from './handlers/own-host-handler.js';
 import { plainAddressHandler } from './handlers/plain-address-handler.js';
 import { rateLimitHandler } from './handlers/rate-limit-handler.js';
-import { readBody } from './handlers/read-body.js';
+import { readBody, withBody } from './handlers/read-body.js';
 import { rehearseHandler } from './handlers/rehearse-handler.js';
 import { cancelRunHandler, resumeRunHandler, retryRunHandler } from './handlers/run-control-handlers.js';
 import { runFailuresHandler } from './handlers/run-failures-handler.js';
@@ -59,9 +59,10 @@ export function createApp({ registry, bodyLimit, whyNotReady, authenticate, isLo
   if (rateLimit) app.use(rateLimitHandler(rateLimit));
 
   const admit = admissionHandler(whyFull);
-  const run = [may('run'), dryRunQueryHandler, admit, requireJob(registry), readBody(bodyLimit), scriptExecuteHandler(registry)];
+  const works = (handler: RequestHandler) => [readBody(bodyLimit), inPlace(withBody(handler))];
+  const run = [may('run'), dryRunQueryHandler, admit, requireJob(registry), ...works(scriptExecuteHandler(registry))];
   app.post('/jobs/:slug', run);
-  app.post('/jobs/:slug/rehearse', may('run'), dryRunQueryHandler, admit, requireJob(registry), readBody(bodyLimit), rehearseHandler(registry));
+  app.post('/jobs/:slug/rehearse', may('run'), dryRunQueryHandler, admit, requireJob(registry), ...works(rehearseHandler(registry)));
   app.post('/scripts/:slug', legacyPath, run);
   app.post('/cron/:slug', legacyPath, run);
 
@@ -75,8 +76,8 @@ export function createApp({ registry, bodyLimit, whyNotReady, authenticate, isLo
   app.get('/runs/:id/logs', may('read'), runLogsHandler);
   app.get('/runs/:id/failures', may('read'), runFailuresHandler);
   app.post('/runs/:id/cancel', may('run'), cancelRunHandler);
-  app.post('/runs/:id/retry', may('run'), dryRunQueryHandler, admit, readBody(bodyLimit), retryRunHandler(registry));
-  app.post('/runs/:id/resume', may('run'), dryRunQueryHandler, admit, readBody(bodyLimit), resumeRunHandler(registry));
+  app.post('/runs/:id/retry', may('run'), dryRunQueryHandler, admit, ...works(retryRunHandler(registry)));
+  app.post('/runs/:id/resume', may('run'), dryRunQueryHandler, admit, ...works(resumeRunHandler(registry)));
 
   app.use(notFoundHandler);
   app.use(auditDenials);

@@ -15,6 +15,7 @@ import logger from './lib/logging.js';
 import { migrate } from './lib/migrate.js';
 import { listMigrationFiles, migrationName } from './lib/migration-turn.js';
 import { reapLostRuns } from './lib/reaper.js';
+import { flushRunLogs } from './lib/run-log-buffer.js';
 import { shareCall } from './lib/share-call.js';
 import { jobFolderOf, migrationsFolderOf, migrationsOf, type SourceTree } from './lib/source-tree.js';
 import { startWatchdog } from './lib/watchdog.js';
@@ -66,7 +67,9 @@ export async function startService(source: SourceTree, { isLive }: { isLive: boo
     ready: database.ready.then(() => database.isReached),
     async stop() {
       stopping.abort();
+      const graceOver = performance.now() + envConfig().shutdownGrace;
       await stopActiveRuns(envConfig().shutdownGrace);
+      await flushLogs(Math.max(graceOver - performance.now(), LEAST_LOG_MS));
       await closeServer(server);
       await stopWatching();
       eventLoop.stop();
@@ -75,6 +78,14 @@ export async function startService(source: SourceTree, { isLive }: { isLive: boo
       await closeDatadog();
     },
   };
+}
+
+/** ms that the last log lines get to be written, although the grace is over. */
+const LEAST_LOG_MS = 1_000;
+
+async function flushLogs(ms: number): Promise<void> {
+  const left = await flushRunLogs(ms);
+  if (left > 0) logger.error(new Error(`${left} lines of runs' logs are lost: they could not be written before the service stopped`), { tag: TAG });
 }
 
 /** @throws {EnvConfigError} when anybody could run jobs, and nobody said that this is meant */
@@ -87,8 +98,7 @@ function refuseExposure(): void {
 }
 
 function whyFull(eventLoopDelayMs: number): string | undefined {
-  const { maxActiveRuns, maxEventLoopDelay } = envConfig();
-  if (activeRuns().size >= maxActiveRuns) return `This process has ${maxActiveRuns} active runs, and takes no more (MAX_ACTIVE_RUNS). Send it again.`;
+  const { maxEventLoopDelay } = envConfig();
   if (eventLoopDelayMs > maxEventLoopDelay) return 'This process is kept busy by what it runs, and takes no more for a moment (MAX_EVENT_LOOP_DELAY). Send it again.';
   return undefined;
 }

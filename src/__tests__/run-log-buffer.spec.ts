@@ -140,6 +140,21 @@ describe('createRunLogBuffer', () => {
     expect(messages()).toEqual(['b']);
   });
 
+  it('keeps no more lines that wait than there is room for, says so once, and notes in the log how many are missing', async () => {
+    const room = { bytesLeft: 300 };
+    const { buffer, state, messages, onError } = controlled({ room });
+    state.fault = new Error('the database is away');
+    for (let n = 0; n < 10; n++) buffer.add(line(`line ${n}`));
+    await buffer.flush();
+    expect(onError.mock.calls.map(([error]) => (error as Error).message)).toEqual([
+      "Lines of the run's log are dropped: the log cannot be written, and too many lines wait.", 'the database is away',
+    ]);
+    state.fault = undefined;
+    await buffer.flush();
+    expect(messages()).toEqual(['line 0', 'line 1', 'line 2', '7 lines before this one were dropped: the log could not be written, and too many lines waited.']);
+    expect(room.bytesLeft).toBe(300);
+  });
+
   it('keeps the message and the data of a line within its bytes together, clean, and the data JSON', async () => {
     const text = fc.array(fc.constantFrom('x'.repeat(50), '\0', '\ud800', 'é', '😀', '"', '\n'), { maxLength: 40 }).map((parts) => parts.join(''));
     await fc.assert(fc.asyncProperty(text, fc.option(text, { nil: undefined }), async (message, data) => {

@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 
 const ROOT = path.resolve(__dirname, '../..');
 
-it('holds what `npm run torture` holds, at a smaller size: forged tokens, fuzzed names, hostile bodies, canaries, slow sockets', async () => {
+it('holds what `npm run torture` holds, at a smaller size: forged tokens, fuzzed names, hostile bodies, large bodies at once, canaries, slow sockets', async () => {
   // A server of its own, as the script has it; nothing of this spec's database.
   const { DATABASE_URL: _, ...env } = process.env;
   const run = promisify(execFile)(process.execPath, ['--import', 'tsx', 'bench/torture.ts', '--quick', '--source', '--seed', '7'], { cwd: ROOT, env, maxBuffer: 16_777_216 });

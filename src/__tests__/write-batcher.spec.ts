@@ -54,6 +54,20 @@ describe('WriteBatcher', () => {
     expect(batches.map((batch) => batch.length)).toEqual([10, 10, 5]);
   });
 
+  it('puts no more than maxBytes into one statement, and what is bigger goes alone', async () => {
+    const batches: number[][] = [];
+    const batcher = new WriteBatcher<number, number>({
+      bytesOf: (n) => n,
+      maxBytes: 100,
+      async write(items) {
+        batches.push([...items]);
+        return items;
+      },
+    });
+    await expect(Promise.all([40, 50, 20, 500, 60, 40].map((n) => batcher.add(n, 1_000)))).resolves.toEqual([40, 50, 20, 500, 60, 40]);
+    expect(batches).toEqual([[40, 50], [20], [500], [60, 40]]);
+  });
+
   it('does not let one bad row fail its neighbours', async () => {
     const { batcher, hold, letGo } = controlled((items) => {
       if (items.includes(3)) throw fault('22P02');

@@ -3,6 +3,7 @@ import type { ClientConfig } from 'pg';
 import { closeDatabase, connectionSettings } from '../lib/database.js';
 import { envConfig } from '../lib/env-config.js';
 import { migrate } from '../lib/migrate.js';
+import { flushRunLogs } from '../lib/run-log-buffer.js';
 import { readPool } from '../lib/service-pools.js';
 import { migrationsOf, type SourceTree } from '../lib/source-tree.js';
 import { CliError } from './cli-error.js';
@@ -26,6 +27,8 @@ export async function whileConnected<T>(work: (connection: ClientConfig) => Prom
     await readPool.query({ text: 'select 1', values: [] });
     return await work(connection);
   } finally {
+    const lines = await flushRunLogs(LONGEST_LOG);
+    if (lines > 0) note(`warning: ${lines} lines of the run's log are lost: they could not be written`);
     // A job that was given up on may still hold a connection, and is not waited for. Nor does a close that fails change
     // what the command has done.
     const closed = closeDatabase().catch((error: Error) => note(`warning: the database was not closed in order: ${error.message}`));
@@ -43,4 +46,5 @@ async function findDatabase(): Promise<ClientConfig> {
 }
 
 /** ms */
+const LONGEST_LOG = 2_000;
 const LONGEST_CLOSE = 5_000;

@@ -1,30 +1,68 @@
-import express, { type RequestHandler } from 'express';
-import { ServiceError } from '../lib/service-error.js';
+import express, { type Request, type RequestHandler } from 'express';
+import { keepRoom, roomToParse, roomToRead } from '../lib/body-room.js';
+import { inTurn } from '../lib/loop-turns.js';
 import { parseJson } from '../lib/parse-json.js';
+import { ServiceError } from '../lib/service-error.js';
+
+/** The body's bytes, as they came; parsed by withBody. */
+const received = new WeakMap<Request, Buffer>();
 
 /**
- * Reads a run's body into `req.body`: JSON, whether it is called that or application/octet-stream (which is what Google
- * Cloud Scheduler calls every body unless told otherwise:
- * https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs#HttpTarget). No body at all is `{}`.
+ * Reads the bytes of a run's body. What they say is found out by withBody.
  * @param limit bytes, after decompression
  */
 export function readBody(limit: number): RequestHandler {
   const readBytes = express.raw({ type: () => true, limit });
   return (req, res, next) => {
+    const giveRoom = roomToRead(announcedBytes(req, limit), limit);
+    res.once('close', giveRoom);
     readBytes(req, res, (error?: unknown) => {
       if (error) return next(refusalOf(error, limit));
-      try {
-        req.body = bodyOf(req.body, req.headers['content-type']);
-        next();
-      } catch (refusal) {
-        next(refusal);
-      }
+      if (Buffer.isBuffer(req.body)) received.set(req, req.body);
+      req.body = undefined;
+      rooms.set(req, giveRoom);
+      next();
     });
   };
 }
 
-function bodyOf(bytes: unknown, contentType: string | undefined): unknown {
-  if (!Buffer.isBuffer(bytes) || bytes.length === 0) return {};
+const rooms = new WeakMap<Request, () => void>();
+
+/** What it may become: the limit where that is not said, or is said of compressed bytes. */
+function announcedBytes({ headers }: Request, limit: number): number {
+  const length = headers['content-length'];
+  if (length === undefined) return headers['transfer-encoding'] === undefined ? 0 : limit;
+  const isPlain = headers['content-encoding'] === undefined || headers['content-encoding'] === 'identity';
+  return isPlain ? Math.min(Number(length), limit) : limit;
+}
+
+/**
+ * Makes `req.body` of the bytes that readBody has read: JSON, whether it is called that or application/octet-stream (which is
+ * what Google Cloud Scheduler calls every body unless told otherwise:
+ * https://cloud.google.com/scheduler/docs/reference/rest/v1/projects.locations.jobs#HttpTarget). No body at all is `{}`.
+ * Large bodies are parsed, and their handlers begin, one after another, with turns of the event loop in between.
+ */
+export const withBody =
+  (handler: RequestHandler): RequestHandler =>
+  async (req, res, next) => {
+    const bytes = received.get(req);
+    const giveParsedRoom = await roomToParse(bytes?.length ?? 0);
+    try {
+      await inTurn(() => {
+        received.delete(req);
+        rooms.get(req)?.();
+        const body = bodyOf(bytes, req.headers['content-type']);
+        req.body = body;
+        keepRoom(body, giveParsedRoom);
+        return handler(req, res, next);
+      });
+    } finally {
+      giveParsedRoom();
+    }
+  };
+
+function bodyOf(bytes: Buffer | undefined, contentType: string | undefined): unknown {
+  if (!bytes || bytes.length === 0) return {};
   refuseOtherTypes(contentType);
   return parseJson(textOf(bytes));
 }

@@ -1,11 +1,12 @@
-import type { Request, RequestHandler } from 'express';
+import type { Request, RequestHandler, Response } from 'express';
 import type { Job, JobRegistry } from '../lib/job-registry.js';
-import { runJob } from '../lib/run-job.js';
+import { type JobCall, runJob } from '../lib/run-job.js';
 import { ServiceError } from '../lib/service-error.js';
+import type { FinishedRun, RunElsewhere } from '../models/run-lifecycle.js';
 import { callerOf, originOf } from './authenticate-handler.js';
 import { schedulerCall } from './scheduler-call.js';
 import { sendRun } from './send-run.js';
-import { sendRunElsewhere } from './send-run-elsewhere.js';
+import { beginWait, sendRunElsewhere } from './send-run-elsewhere.js';
 import { traceOf } from './trace-of.js';
 
 /** The job that the address names. @throws {ServiceError} 404 */
@@ -29,7 +30,7 @@ export const scriptExecuteHandler =
   (registry: JobRegistry): RequestHandler =>
   async (req, res) => {
     const job = jobOf(registry, req);
-    const run = await runJob(job, {
+    const call: JobCall = {
       trigger: 'http',
       body: req.body,
       requestedBy: callerOf(req).email,
@@ -38,7 +39,23 @@ export const scriptExecuteHandler =
       request: req,
       trace: traceOf(req),
       ...schedulerCall(req, job.slug),
-    });
-    if ('elsewhere' in run) await sendRunElsewhere(res, run.id);
+    };
+    const run = await runJob(job, call);
+    if ('elsewhere' in run) await runOrFindOut(req, res, run, () => runJob(job, call));
     else sendRun(res, run);
   };
+
+/** Answers a delivery whose run is elsewhere: with that run's outcome, or, once that run is lost, by running it here. */
+async function runOrFindOut(req: Request, res: Response, first: RunElsewhere, run: () => Promise<FinishedRun | RunElsewhere>): Promise<void> {
+  const wait = beginWait(res);
+  try {
+    // Of several that wait for a run that is lost, one claims it; the others wait on.
+    for (let elsewhere = first; (await sendRunElsewhere(req, res, elsewhere.id, wait)) === 'lost'; ) {
+      const outcome = await run();
+      if (!('elsewhere' in outcome)) return sendRun(res, outcome);
+      elsewhere = outcome;
+    }
+  } finally {
+    wait.end();
+  }
+}

@@ -1,46 +1,81 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import type { Response } from 'express';
+import type { Request, Response } from 'express';
+import { envConfig } from '../lib/env-config.js';
 import logger from '../lib/logging.js';
 import { blank, type Problem } from '../lib/problem.js';
+import { ServiceError } from '../lib/service-error.js';
 import { BatchJobRun } from '../models/batch-job-run.js';
+import { untilEnded } from '../models/run-fate.js';
 import type { RunDetail } from '../models/run-history.js';
+import { leavePlace, takePlaceAgain } from './admission-handler.js';
 import { sendResult, sendRunProblem } from './send-run.js';
 
 const TAG = 'http';
-const LONGEST_WAIT_MS = 5_000;
-const PAUSE_MS = 250;
-
-/**
- * Answers a repeated delivery with the outcome of the run that the first one started, here or at another replica: waits a
- * little for it, and answers 202 with its address when it is still running then; 503 when it cannot be looked up.
- */
-export async function sendRunElsewhere(res: Response, runId: string): Promise<void> {
-  let run: RunDetail | undefined;
-  try {
-    run = await awaitEnd(runId);
-  } catch (error) {
-    logger.error(error, { tag: TAG, runId, during: 'looking up the run of a repeated delivery' });
-    const problem = { ...blank(503), detail: 'This delivery has a run already, which could not be looked up. Send it again.' };
-    return sendRunProblem(res, runId, problem, { retryAfterSeconds: RETRY_AFTER_SECONDS });
-  }
-  if (!run || run.status === 'running' || run.status === 'queued') {
-    return sendResult(res, runId, 202, JSON.stringify({ runId, status: run?.status ?? 'running' }));
-  }
-  const status = run.httpStatus ?? (run.status === 'succeeded' ? 200 : 500);
-  if (run.error) return sendRunProblem(res, runId, problemOfRow(run, status));
-  sendResult(res, runId, status, resultText(run, status));
-}
-
 const RETRY_AFTER_SECONDS = 5;
 
-async function awaitEnd(runId: string): Promise<RunDetail | undefined> {
-  const until = performance.now() + LONGEST_WAIT_MS;
-  let run = await BatchJobRun.find(runId);
-  while (run?.status === 'running' && performance.now() < until) {
-    await delay(PAUSE_MS);
+/** The wait of one request for a run that another delivery of the same key has started. */
+export interface DeliveryWait {
+  readonly signal: AbortSignal;
+  end(): void;
+}
+
+/**
+ * Begins the wait. It lasts until a run whose process died is known to be lost: its lease passes, the reaper looks three times a
+ * lease, and a few seconds more. It ends at once when the caller hangs up.
+ */
+export function beginWait(res: Response): DeliveryWait {
+  const waiting = new AbortController();
+  const { runLease } = envConfig();
+  const timer = setTimeout(() => waiting.abort(STILL_RUNNING), runLease + runLease / 3 + 5_000);
+  const hangUp = (): void => waiting.abort(GONE);
+  res.once('close', hangUp);
+  return {
+    signal: waiting.signal,
+    end() {
+      clearTimeout(timer);
+      res.off('close', hangUp);
+    },
+  };
+}
+
+const STILL_RUNNING = new Error('the run still goes on');
+const GONE = new Error('the caller hung up');
+
+/**
+ * Answers a repeated delivery with the outcome of the run that the first one started, here or at another replica. It waits for
+ * that outcome, and says no 2xx before it is certain: a scheduler would take it for success. While it waits it has none of the
+ * MAX_ACTIVE_RUNS places.
+ * @returns `lost` when the run's process died: nothing was answered, the run is the caller's to claim, and it has a place again
+ * @throws {ServiceError} 503 when there is no place
+ */
+export async function sendRunElsewhere(req: Request, res: Response, runId: string, { signal }: DeliveryWait): Promise<'answered' | 'lost'> {
+  leavePlace(req);
+  let run: RunDetail | undefined;
+  try {
+    const status = await untilEnded(runId, signal);
+    if (status === 'lost') {
+      takePlaceAgain(req);
+      return 'lost';
+    }
     run = await BatchJobRun.find(runId);
+    if (!run) throw new Error('the run was deleted meanwhile');
+  } catch (error) {
+    if (error !== GONE) refuse(res, runId, error);
+    return 'answered';
   }
-  return run;
+  const status = run.httpStatus ?? (run.status === 'succeeded' ? 200 : 500);
+  if (run.error) sendRunProblem(res, runId, problemOfRow(run, status));
+  else sendResult(res, runId, status, resultText(run, status));
+  return 'answered';
+}
+
+function refuse(res: Response, runId: string, error: unknown): void {
+  if (error !== STILL_RUNNING && !(error instanceof ServiceError)) logger.error(error, { tag: TAG, runId, during: 'looking up the run of a repeated delivery' });
+  sendRunProblem(res, runId, { ...blank(503), detail: whyUncertain(error) }, { retryAfterSeconds: RETRY_AFTER_SECONDS });
+}
+
+function whyUncertain(error: unknown): string {
+  if (error === STILL_RUNNING) return "This delivery's run is still going, so its outcome is not certain. Send it again.";
+  return error instanceof ServiceError ? error.message : 'This delivery has a run already, which could not be looked up. Send it again.';
 }
 
 /** What the first caller got. A result that was stored cut is not passed off as it: the second gets a note of its own. */

@@ -1,10 +1,13 @@
 import type { Knex } from 'knex';
 import type { JSONData } from '../jobs/helpers.js';
+import { attempt } from './attempt.js';
+import { toJson } from './json.js';
 import type { RunFailureBuffer } from './run-failure-buffer.js';
 import { RunDatabase } from './run-knex/run-database.js';
 import type { Scrubber } from './personal-data/scrubber.js';
 import type { RunLogBuffer } from './run-log-buffer.js';
 import type { CurrentRun, FailedItem, LogLine, RunProgress, RunScope } from './run-scope.js';
+import { toStorableJson } from './storable-json.js';
 
 /** Where what a run says of itself is kept. */
 export interface RunRecords {
@@ -130,8 +133,7 @@ export class ActiveRun implements CurrentRun, RunScope {
   /** How far it is and what it has written, as JSON texts, as far as that changed since it was last asked for. */
   news(): { progress?: string | undefined; writes?: string | undefined } | undefined {
     if (!this.#progress && !this.openedDatabase) return undefined;
-    const told = this.#progress && JSON.stringify(this.#progress);
-    const progress = told && this.scrubber ? this.scrubber.json(told) : told;
+    const progress = this.#progress && progressText(this.#progress, this.scrubber);
     const writes = this.openedDatabase && JSON.stringify(this.openedDatabase.writes);
     const news = {
       progress: progress === this.#toldProgress ? undefined : progress,
@@ -201,6 +203,15 @@ export class ActiveRun implements CurrentRun, RunScope {
   meaningOf(thrown: unknown): unknown {
     return this.#stopReason && isStop(thrown) ? this.#stopReason : thrown;
   }
+}
+
+/** With the progress of others it goes in one statement, so it may be neither large nor such that it breaks that statement. */
+const MOST_PROGRESS_BYTES = 4_096;
+
+function progressText(progress: RunProgress, scrubber: Scrubber | undefined): string {
+  // It is the job's own object, whose getters may throw.
+  const text = attempt(() => toJson(progress).text) ?? '{}';
+  return toStorableJson(scrubber ? scrubber.json(text) : text, MOST_PROGRESS_BYTES);
 }
 
 function isStop(thrown: unknown): boolean {

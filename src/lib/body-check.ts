@@ -1,5 +1,6 @@
 import type { ZodType } from 'zod';
 import { envConfig } from './env-config.js';
+import { inTurn } from './loop-turns.js';
 import { fieldError } from './problem.js';
 import type { Scrubber } from './personal-data/scrubber.js';
 import { DryRunWrite } from './run-knex/errors.js';
@@ -91,7 +92,7 @@ export class BodyCheck implements CurrentRun, RunScope {
    */
   async parse(RequestBody: ZodType, body: unknown): Promise<unknown> {
     try {
-      const result = await this.#inTime(runInScope(this, () => RequestBody.safeParseAsync(body)));
+      const result = await this.#inTime(runInScope(this, () => inTurn(() => RequestBody.safeParseAsync(body))));
       if (result.success) return result.data;
       throw new ServiceError(400, 'The body does not fit.', { errors: result.error.issues.map(fieldError) });
     } catch (error) {

@@ -2,6 +2,7 @@ import type { Knex } from 'knex';
 import { describeError } from './error-description.js';
 import { fingerprintOf } from './fingerprint.js';
 import { toJson } from './json.js';
+import { inPieces, MOST_ARRAY_BYTES, pieceLength } from './piece-length.js';
 import type { Scrubber } from './personal-data/scrubber.js';
 import type { FailedItem } from './run-scope.js';
 import { toStorableJson } from './storable-json.js';
@@ -19,7 +20,7 @@ export interface KeptFailure {
 
 /** The most failed items that are kept with a run; what the run's own counts say of them has no limit. */
 const MOST_KEPT = 10_000;
-const MOST_AT_ONCE = 500;
+const PIECE = { mostItems: 500, mostBytes: MOST_ARRAY_BYTES, bytesOf: ({ key, message }: KeptFailure) => key.length + message.length };
 
 type Write = (failures: readonly KeptFailure[], trx?: Knex.Transaction) => Promise<void>;
 
@@ -56,13 +57,13 @@ export class RunFailureBuffer {
   async flushIn(trx: Knex.Transaction): Promise<void> {
     const waiting = this.#inTransactions.get(trx) ?? [];
     this.#inTransactions.delete(trx);
-    for (let from = 0; from < waiting.length; from += MOST_AT_ONCE) await this.#write(waiting.slice(from, from + MOST_AT_ONCE), trx);
+    for (const failures of inPieces(waiting, PIECE)) await this.#write(failures, trx);
   }
 
   /** Writes what waits. Never rejects: what could not be written waits on. */
   async flush(): Promise<void> {
     while (this.#waiting.length > 0) {
-      const failures = this.#waiting.slice(0, MOST_AT_ONCE);
+      const failures = this.#waiting.slice(0, pieceLength(this.#waiting, PIECE));
       try {
         await this.#write(failures);
       } catch (error) {

@@ -1,6 +1,6 @@
 import type { Request } from 'express';
 import { recordRun, type FinishedRun, type RunElsewhere } from '../models/run-lifecycle.js';
-import { bodyToKeep } from '../models/run-body.js';
+import { keepBody } from '../models/run-body.js';
 import type { RunStart } from '../models/run-start.js';
 import { requireNamed } from './auth/require-named.js';
 import type { Caller } from './auth/callers.js';
@@ -50,12 +50,12 @@ async function prepare(job: Job, call: JobCall): Promise<Prepared> {
   const isDryRun = call.isDryRun === true || wish !== undefined;
   const loading = await tryLoad(job);
   if ('fault' in loading) {
-    return { id, isDryRun, kept: bodyToKeep(body, 'unknown', scope?.scrubber), work: () => Promise.reject(loading.fault) };
+    return { id, isDryRun, kept: await keepBody(body, 'unknown', scope?.scrubber), work: () => Promise.reject(loading.fault) };
   }
   const { RequestBody, handler, timeoutMs, config } = loading.job;
   if (caller && config.callers) requireNamed(config.callers, caller, job.slug);
   const { overlap, countWrites } = config;
-  const kept = bodyToKeep(body, RequestBody ?? 'none', scope?.scrubber);
+  const kept = await keepBody(body, RequestBody ?? 'none', scope?.scrubber);
   const work = () => handler(call.request ?? requestWith(job.slug, body));
   const prepared = { id, isDryRun, kept, timeoutMs, overlap, countWrites };
   if (!RequestBody) return { ...prepared, work };

@@ -59,7 +59,7 @@ function servicePool(options: () => pg.PoolConfig): ServicePool {
 
 const ignore = (): void => undefined;
 
-/** Runs' starts, outcomes, leases and logs. Small: one statement carries all the runs that wait. */
+/** Runs' starts, outcomes and leases. Small: one statement carries all the runs that wait. */
 export const recorderPool = servicePool(() => ({
   max: 4,
   application_name: 'commons-recorder',
@@ -68,6 +68,9 @@ export const recorderPool = servicePool(() => ({
   // And one row that somebody locks must not keep the outcomes of all others waiting.
   options: '-c enable_hashjoin=off -c enable_mergejoin=off -c lock_timeout=1s',
 }));
+
+/** What runs say of themselves, their log lines and failed items: a table that somebody locks must keep no outcome and no lease waiting. */
+export const logPool = servicePool(() => ({ max: 2, application_name: 'commons-log', query_timeout: 10_000, options: '-c lock_timeout=1s' }));
 
 /** What people read: a slow search must keep no outcome waiting. */
 export const readPool = servicePool(() => ({ max: 3, application_name: 'commons-reader', statement_timeout: 15_000 }));

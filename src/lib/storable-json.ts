@@ -13,7 +13,7 @@ const HEAD_BYTES = 2_048;
  */
 export function toStorableJson(text: string, maxBytes: number, mayShow = text.length): string {
   if (!fitsIn(text, maxBytes)) return truncationNote(text, maxBytes, mayShow);
-  if (isTooDeep(text)) return JSON.stringify({ tooDeep: true, bytes: Buffer.byteLength(text) });
+  if (isNestedDeeper(text, MOST_DEPTH)) return JSON.stringify({ tooDeep: true, bytes: Buffer.byteLength(text) });
   const clean = cleanEscapes(cleanText(text));
   // A raw NUL is one byte and its replacement three.
   return clean === text || fitsIn(clean, maxBytes) ? clean : truncationNote(text, maxBytes, mayShow);
@@ -32,9 +32,10 @@ function truncationNote(text: string, maxBytes: number, mayShow: number): string
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
-function isTooDeep(text: string): boolean {
+/** Whether JSON text is nested more than so many levels deep. */
+export function isNestedDeeper(text: string, levels: number): boolean {
   // Each level takes a bracket to open it and one to close it.
-  if (text.length <= 2 * MOST_DEPTH) return false;
+  if (text.length <= 2 * levels) return false;
   let depth = 0;
   for (let at = 0; at < text.length; at++) {
     switch (text.charCodeAt(at)) {
@@ -43,7 +44,7 @@ function isTooDeep(text: string): boolean {
         break;
       case 0x5b: // [
       case 0x7b: // {
-        if (++depth > MOST_DEPTH) return true;
+        if (++depth > levels) return true;
         break;
       case 0x5d: // ]
       case 0x7d: // }

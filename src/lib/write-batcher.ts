@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { MOST_ARRAY_BYTES, type PieceBounds, pieceLength } from './piece-length.js';
 import { isLocked, isRefusedData, mayPass } from './postgres-fault.js';
 
 export interface WriteBatcherOptions<Item, Result> {
@@ -6,6 +7,10 @@ export interface WriteBatcherOptions<Item, Result> {
   readonly write: (items: readonly Item[]) => Promise<readonly Result[]>;
   /** The most items for one statement. */
   readonly maxBatch?: number;
+  /** The bytes of an item, about; default: none to speak of. */
+  readonly bytesOf?: (item: Item) => number;
+  /** The most bytes for one statement; an item that is bigger goes alone. */
+  readonly maxBytes?: number;
 }
 
 interface Waiting<Item, Result> {
@@ -27,14 +32,14 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
  */
 export class WriteBatcher<Item, Result> {
   readonly #write: (items: readonly Item[]) => Promise<readonly Result[]>;
-  readonly #maxBatch: number;
+  readonly #bounds: PieceBounds<Waiting<Item, Result>>;
   #waiting: Waiting<Item, Result>[] = [];
   #isWriting = false;
   #pause = SHORTEST_PAUSE_MS;
 
-  constructor({ write, maxBatch = 500 }: WriteBatcherOptions<Item, Result>) {
+  constructor({ write, maxBatch = 500, bytesOf = () => 0, maxBytes = MOST_ARRAY_BYTES }: WriteBatcherOptions<Item, Result>) {
     this.#write = write;
-    this.#maxBatch = maxBatch;
+    this.#bounds = { mostItems: maxBatch, mostBytes: maxBytes, bytesOf: ({ item }) => bytesOf(item) };
   }
 
   /**
@@ -53,7 +58,7 @@ export class WriteBatcher<Item, Result> {
     this.#isWriting = true;
     // What the same turn of the event loop brings goes along: requests that came together, runs that were released together.
     for (await turn(); this.#waiting.length > 0; await turn()) {
-      const batch = this.#waiting.splice(0, this.#maxBatch);
+      const batch = this.#waiting.splice(0, pieceLength(this.#waiting, this.#bounds));
       const fault = await this.#tryWrite(batch);
       if (fault === undefined) this.#pause = SHORTEST_PAUSE_MS;
       else await this.#recover(batch, fault.error);

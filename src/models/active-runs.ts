@@ -1,9 +1,14 @@
 import type { ActiveRun } from '../lib/active-run.js';
+import { envConfig } from '../lib/env-config.js';
 import { RunBoard } from '../lib/run-board.js';
 import { RunInterrupted, ServiceError } from '../lib/service-error.js';
 import { dropLease, keepLease } from './run-lease.js';
 
 const active = new Set<ActiveRun>();
+/** Those of them that are part of another run. */
+const nested = new Set<ActiveRun>();
+/** Requests that run a job, or are about to. */
+let places = 0;
 /** Runs whose row is being written. */
 let starting = 0;
 let isStopping = false;
@@ -16,16 +21,45 @@ export const activeRuns = (): ReadonlySet<ActiveRun> => active;
 /** The same, for the watchdog's thread. */
 export const runBoard = new RunBoard();
 
+/** Why no more runs are taken just now, or undefined while they are. */
+export function whyNoPlace(): string | undefined {
+  const { maxActiveRuns } = envConfig();
+  if (places + nested.size < maxActiveRuns) return undefined;
+  return `This process has ${maxActiveRuns} active runs, and takes no more (MAX_ACTIVE_RUNS). Send it again.`;
+}
+
+/**
+ * Takes one of the MAX_ACTIVE_RUNS places, from before a run starts until it has ended. Counted at once, so that a burst cannot
+ * exceed it. A run inside another needs none, since the outer one waits for it; it counts all the same.
+ * @returns what gives the place back
+ * @throws {ServiceError} 503 when there is none
+ */
+export function takePlace(): () => void {
+  const reason = whyNoPlace();
+  if (reason !== undefined) throw new ServiceError(503, reason, { retryAfterSeconds: 5 });
+  places++;
+  let isTaken = true;
+  return () => {
+    if (isTaken) places--;
+    isTaken = false;
+  };
+}
+
+/** The service is stopping, and takes no new runs. */
+export const isStoppingRuns = (): boolean => isStopping;
+
 /**
  * To be called before a run's row is written, and followed by endStart, whatever comes of it.
  * @param isNested it is part of a run that is active, which may end well within its grace
  * @throws {ServiceError} 503 once the service is stopping
  */
 export function beginStart(isNested: boolean): void {
-  if (isStopping && !isNested) throw new ServiceError(503, 'The service is stopping and takes no new runs. Send it again.', { retryAfterSeconds: 5 });
+  if (isStopping && !isNested) throw stoppingRefused();
   starting++;
   runBoard.starting = starting;
 }
+
+export const stoppingRefused = (): ServiceError => new ServiceError(503, 'The service is stopping and takes no new runs. Send it again.', { retryAfterSeconds: 5 });
 
 export function endStart(): void {
   starting--;
@@ -36,10 +70,12 @@ export function endStart(): void {
 /**
  * Counts the run as active and keeps its lease, until removeActiveRun.
  * @param since performance.now() before its row was written
+ * @param isNested it is part of a run that is active
  */
-export function addActiveRun(run: ActiveRun, since: number): void {
+export function addActiveRun(run: ActiveRun, since: number, isNested: boolean): void {
   active.add(run);
   runBoard.add(run);
+  if (isNested) nested.add(run);
   keepLease(run, since);
   // Its row was being written when the others were told.
   if (isGivingUp) run.giveUp(new RunInterrupted());
@@ -48,6 +84,7 @@ export function addActiveRun(run: ActiveRun, since: number): void {
 
 export function removeActiveRun(run: ActiveRun): void {
   if (active.delete(run)) runBoard.remove(run);
+  nested.delete(run);
   dropLease(run);
   tellIdle();
 }

@@ -42,6 +42,7 @@ const MOST_TEXT_BYTES = 500;
 export const cleanAuditText = (text: string | undefined): string | null => (text === undefined ? null : toStorableText(text, MOST_TEXT_BYTES));
 
 const events = new WriteBatcher<NewAuditEvent & { readonly id: string }, void>({
+  bytesOf: ({ caller, source, jobName, reason }) => (caller?.length ?? 0) + (source?.length ?? 0) + (jobName?.length ?? 0) + (reason?.length ?? 0),
   async write(all) {
     await recorderPool.query({
       name: 'insert-audit-events',

@@ -1,7 +1,9 @@
 import type pg from 'pg';
-import type { NumberedLine } from '../lib/run-log-buffer.js';
+import { rowSource } from '../lib/row-source.js';
+import { bytesOfLine, type NumberedLine } from '../lib/run-log-buffer.js';
 import type { LogLevel } from '../lib/run-scope.js';
-import { readPool, recorderPool } from '../lib/service-pools.js';
+import { logPool, readPool } from '../lib/service-pools.js';
+import { WriteBatcher } from '../lib/write-batcher.js';
 
 export interface RunLogRow extends pg.QueryResultRow {
   readonly attempt: number;
@@ -13,25 +15,46 @@ export interface RunLogRow extends pg.QueryResultRow {
   readonly data: unknown;
 }
 
-/** Writes lines of one attempt of a run. Harmless when repeated. */
-async function insertLines(runId: string, attempt: number, lines: readonly NumberedLine[]): Promise<void> {
-  await recorderPool.query({
-    name: 'insert-log-lines',
-    text: `insert into batch_job_run_log ("runId", attempt, seq, at, level, tag, message, data)
-           select $1, $2, * from unnest($3::int[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::jsonb[])
-           on conflict do nothing`,
-    values: [
-      runId,
-      attempt,
-      lines.map(({ seq }) => seq),
-      lines.map(({ at }) => at),
-      lines.map(({ level }) => level),
-      lines.map(({ tag }) => tag),
-      lines.map(({ message }) => message),
-      lines.map(({ data }) => data),
-    ],
-  });
+/** Lines of one attempt of a run. */
+interface Lines {
+  readonly runId: string;
+  readonly attempt: number;
+  readonly lines: readonly NumberedLine[];
 }
+
+interface Row extends NumberedLine, Pick<Lines, 'runId' | 'attempt'> {}
+
+const ROWS = rowSource<Row>('line', [
+  { name: '"runId"', type: 'uuid', of: ({ runId }) => runId },
+  { name: 'attempt', type: 'int', of: ({ attempt }) => attempt },
+  { name: 'seq', type: 'int', of: ({ seq }) => seq },
+  { name: 'at', type: 'timestamptz', of: ({ at }) => at },
+  { name: 'level', type: 'text', of: ({ level }) => level },
+  { name: 'tag', type: 'text', of: ({ tag }) => tag },
+  { name: 'message', type: 'text', of: ({ message }) => message },
+  { name: 'data', type: 'jsonb', of: ({ data }) => data },
+]);
+
+const INSERT = `
+  insert into batch_job_run_log ("runId", attempt, seq, at, level, tag, message, data)
+  select * from ${ROWS.arrays.text} on conflict do nothing`;
+
+/** One statement, and so one commit, for the lines of all runs that wait. */
+const writes = new WriteBatcher<Lines, void>({
+  maxBatch: 100,
+  bytesOf: ({ lines }) => lines.reduce((bytes, line) => bytes + bytesOfLine(line), 0),
+  async write(all) {
+    const rows = all.flatMap(({ runId, attempt, lines }) => lines.map((line) => ({ ...line, runId, attempt })));
+    await logPool.query({ name: 'insert-log-lines', text: INSERT, values: ROWS.arrays.values(rows) });
+    return [];
+  },
+});
+
+/**
+ * Writes lines of one attempt of a run. Harmless when repeated.
+ * @throws what keeps them from being written, at once: whoever has the lines tries again
+ */
+const insertLines = (runId: string, attempt: number, lines: readonly NumberedLine[]): Promise<void> => writes.add({ runId, attempt, lines }, 0);
 
 /** A place in a run's log: the last line that was read. */
 export interface LogPosition {

@@ -2,8 +2,10 @@ import type { ZodType } from 'zod';
 import type { JSONData } from '../jobs/helpers.js';
 import { envConfig } from '../lib/env-config.js';
 import { toJson } from '../lib/json.js';
-import { redactBody } from '../lib/personal-data/redact-body.js';
+import { inTurn } from '../lib/loop-turns.js';
+import { type RedactedBody, redactBody } from '../lib/personal-data/redact-body.js';
 import { combineScrubbers, createScrubber, type Scrubber } from '../lib/personal-data/scrubber.js';
+import { holdsSecretName } from '../lib/personal-data/secret-names.js';
 import { openBody, sealBody } from '../lib/personal-data/sealed-body.js';
 import { recorderPool } from '../lib/service-pools.js';
 import { toStorableJson } from '../lib/storable-json.js';
@@ -32,12 +34,20 @@ const NOT_SEALED = (): undefined => undefined;
  * What may be kept of a body, and how.
  * @param outer keeps the personal data out of the run that it is started in: they are to stay out of this one too
  */
-export function bodyToKeep(body: unknown, schema: BodySchema, outer?: Scrubber): KeptBody {
-  const text = body === undefined ? undefined : toJson(body).text;
+export const bodyToKeep = (body: unknown, schema: BodySchema, outer?: Scrubber): KeptBody => keptOf(textOf(body), schema, outer);
+
+/** The same, without holding up the event loop for long: each step of a large body has a turn of its own. */
+export async function keepBody(body: unknown, schema: BodySchema, outer?: Scrubber): Promise<KeptBody> {
+  const text = await inTurn(() => textOf(body));
+  return inTurn(() => keptOf(text, schema, outer));
+}
+
+const textOf = (body: unknown): string | undefined => (body === undefined ? undefined : toJson(body).text);
+
+function keptOf(text: string | undefined, schema: BodySchema, outer: Scrubber | undefined): KeptBody {
   if (text === undefined || text === '{}') return { text, isRedacted: false, seal: NOT_SEALED, scrubber: outer };
-  const plain = JSON.parse(text) as JSONData;
-  const { redactionKey, bodyKeys } = envConfig();
-  const redacted = schema === 'unknown' ? { body: UNKNOWN, values: [] } : redactBody(plain, schema === 'none' ? undefined : schema, redactionKey);
+  const { bodyKeys } = envConfig();
+  const redacted = redactedOf(text, schema);
   const own = redacted ? JSON.stringify(redacted.body) : text;
   const kept = outer?.json(own) ?? own;
   const scrubber = combineScrubbers(outer, redacted && createScrubber(redacted.values));
@@ -48,6 +58,12 @@ export function bodyToKeep(body: unknown, schema: BodySchema, outer?: Scrubber):
     seal: (runId) => (bodyKeys ? sealBody(text, runId, bodyKeys) : undefined),
     scrubber,
   };
+}
+
+function redactedOf(text: string, schema: BodySchema): RedactedBody | undefined {
+  if (schema === 'unknown') return { body: UNKNOWN, values: [] };
+  if (schema === 'none' && !holdsSecretName(text)) return undefined;
+  return redactBody(JSON.parse(text) as JSONData, schema === 'none' ? undefined : schema, envConfig().redactionKey);
 }
 
 const UNKNOWN = '[Not kept: the job could not be loaded, so nobody knows what of it is personal]';

@@ -5,6 +5,7 @@ import logger from '../lib/logging.js';
 import { mayPass } from '../lib/postgres-fault.js';
 import { recorderPool } from '../lib/service-pools.js';
 import { auditValues, withAuditEvent } from './audit-event.js';
+import type { KeptBody } from './run-body.js';
 import type { Claim, Delivery } from './run-claim.js';
 import { isOverlap } from './run-overlap.js';
 import { type NewRun, place } from './run-recorder.js';
@@ -16,13 +17,14 @@ const TAG = 'run-delivery';
 /**
  * Starts the delivery's run, once: as a new row, or as a new attempt of the row of an earlier delivery of the same key
  * that ended badly. However many replicas get it at the same moment, one claims it.
+ * @param seal seals the run's body for the row that it is stored in, since it opens for the id of that row alone
  * @param isAlone it may not run beside another run of its job
  * @returns undefined when it is alone and another is active
  */
-export async function claimDelivery(run: NewRun, delivery: Delivery, isAlone = false): Promise<Claim | undefined> {
+export async function claimDelivery(run: NewRun, delivery: Delivery, seal: KeptBody['seal'], isAlone = false): Promise<Claim | undefined> {
   for (let tries = 1; ; tries++) {
     try {
-      return (await insertDelivered(run, delivery, isAlone)) ?? (await restartDelivered(run, delivery)) ?? (await findDelivered(run, delivery, isAlone));
+      return (await insertDelivered(run, delivery, isAlone)) ?? (await restartDelivered(run, delivery, seal)) ?? (await findDelivered(run, delivery, isAlone));
     } catch (error) {
       if (isOverlap(error)) return findDelivered(run, delivery, isAlone);
       // What had been done all the same is found by its claim; one more try is enough for a connection that broke while idle.
@@ -59,7 +61,9 @@ async function insertDelivered(run: NewRun, delivery: Delivery, isAlone: boolean
   return row && { claimed: true, id: row.id, attempt: row.attempt };
 }
 
-async function restartDelivered(run: NewRun, delivery: Delivery): Promise<Claim | undefined> {
+async function restartDelivered(run: NewRun, delivery: Delivery, seal: KeptBody['seal']): Promise<Claim | undefined> {
+  const ended = await first('select id, attempt from batch_job_run where "deliveryKey" = $1 and status = any($2)', [delivery.key, redeliverable]);
+  if (!ended) return undefined;
   const row = await first(
     `with run as (
        update batch_job_run
@@ -67,10 +71,10 @@ async function restartDelivered(run: NewRun, delivery: Delivery): Promise<Claim 
          "startedAt" = now(), "finishedAt" = null, "leaseUntil" = now() + $5 * interval '1 ms', host = $6, version = $7,
          "cancelRequestedAt" = null, "cancelRequestedBy" = null, progress = null, writes = null, claim = $8,
          "isBodyRedacted" = $9, "sealedBody" = $10
-       where "deliveryKey" = $1 and status = any($2) returning id, attempt, "jobName"
+       where id = $1 and status = any($2) returning id, attempt, "jobName"
      ), ${BEGIN_ANEW}, ${withAuditEvent(11)}
      select id, attempt from run`,
-    [delivery.key, redeliverable, run.isDryRun, run.body, envConfig().runLease, ...place(), run.id, run.isBodyRedacted ?? false, run.sealedBody,
+    [ended.id, redeliverable, run.isDryRun, run.body, envConfig().runLease, ...place(), run.id, run.isBodyRedacted ?? false, seal(ended.id),
       ...auditValues(run.id, run.audit)],
   );
   return row && { claimed: true, id: row.id, attempt: row.attempt };

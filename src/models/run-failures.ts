@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import type pg from 'pg';
 import type { JSONData } from '../jobs/helpers.js';
 import type { KeptFailure } from '../lib/run-failure-buffer.js';
-import { readPool, recorderPool } from '../lib/service-pools.js';
+import { logPool, readPool } from '../lib/service-pools.js';
 
 /** An item that a run could not process. */
 export interface FailureRow extends pg.QueryResultRow {
@@ -38,7 +38,7 @@ export async function insertFailures(runId: string, attempt: number, failures: r
     failures.map(({ fingerprint }) => fingerprint),
   ];
   if (trx) await trx.raw(insert(() => '?'), values as Knex.RawBinding[]);
-  else await recorderPool.query({ text: insert((place) => `$${place}`), values });
+  else await logPool.query({ text: insert((place) => `$${place}`), values });
 }
 
 /** The failed items of the run, in all attempts since it last began anew, in the order they failed. */

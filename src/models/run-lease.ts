@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import { envConfig } from '../lib/env-config.js';
 import logger from '../lib/logging.js';
+import { inPieces, MOST_ARRAY_BYTES } from '../lib/piece-length.js';
 import { recorderPool } from '../lib/service-pools.js';
 import { RunCancelled, RunLeaseLost } from '../lib/service-error.js';
 
@@ -54,7 +55,7 @@ export function keepLease(run: Leased, since: number): void {
 
 export const dropLease = (run: Leased): void => void leases.delete(run);
 
-/** Renews leases, writes how far runs are, and hears of cancellations: at most two statements for all runs. Never rejects. */
+/** Renews leases, writes how far runs are, and hears of cancellations: two statements, as a rule, for all runs. Never rejects. */
 async function beat(): Promise<void> {
   const now = performance.now();
   for (const run of leases) if (run.leaseUntil < now) run.askToStop(new RunLeaseLost());
@@ -69,7 +70,7 @@ async function beat(): Promise<void> {
       // In the order that every statement on several runs takes their rows in: two that differ could wait for each other.
       .toSorted((a, b) => (a.run.id < b.run.id ? -1 : 1));
     const isDue = ({ run, news }: Beat) => news !== undefined || run.leaseUntil - now < (runLease * 2) / 3;
-    await renew(beats.filter(isDue), now);
+    for (const due of inPieces(beats.filter(isDue), PIECE)) await renew(due, now);
     await hearOfCancellations(beats.filter((each) => !isDue(each)));
   } catch (error) {
     logger.error(error, { tag: TAG, during: 'renewing leases', runs: leases.size });
@@ -82,6 +83,8 @@ interface Beat {
   readonly run: Entry;
   readonly news: RunNews | undefined;
 }
+
+const PIECE = { mostItems: 1_000, mostBytes: MOST_ARRAY_BYTES, bytesOf: ({ news }: Beat) => (news?.progress?.length ?? 0) + (news?.writes?.length ?? 0) };
 
 function newsOf(run: Entry, now: number): RunNews | undefined {
   if (now - (run.newsAt ?? -Infinity) < NEWS_MS) return undefined;

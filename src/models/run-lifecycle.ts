@@ -1,7 +1,9 @@
 import { ActiveRun } from '../lib/active-run.js';
+import { giveRoomBack } from '../lib/body-room.js';
 import { dryRunWishIn } from '../lib/dry-run-wish.js';
 import { envConfig } from '../lib/env-config.js';
 import logger from '../lib/logging.js';
+import { inTurn } from '../lib/loop-turns.js';
 import type { RunWrites } from '../lib/run-knex/write-totals.js';
 import { outcomeOf, type RunOutcome, type Settled } from '../lib/run-outcome.js';
 import { type CurrentRun, runInScope, tryCurrentRun, tryRunScope } from '../lib/run-scope.js';
@@ -9,7 +11,7 @@ import { RunTimedOut } from '../lib/service-error.js';
 import { addActiveRun, beginStart, endStart, removeActiveRun } from './active-runs.js';
 import { type FinishResult, finishRun } from './run-recorder.js';
 import { RUN_RECORDS } from './run-records.js';
-import { bodyToKeep } from './run-body.js';
+import { keepBody } from './run-body.js';
 import { recordStarted, type RunStart } from './run-start.js';
 import { finishAbandoned, hasOpenSubRuns } from './sub-runs.js';
 
@@ -48,16 +50,33 @@ export async function recordRun(jobName: string, work: Work, start: RunStart): P
     const settled = await perform(run, work);
     if (run.openedDatabase) await run.closeDatabase();
     else void run.closeDatabase();
-    const outcome = outcomeOf(settled, run.stopReason, run.scrubber);
+    const outcome = await inTurn(() => outcomeOf(settled, run.stopReason, run.scrubber));
     runInScope(run, () => report(run, settled, outcome));
     if (hasOpenSubRuns()) await finishAbandoned(id);
     if (run.failures) await run.failures.flush();
-    if (run.log) await run.log.flush();
+    // Beside the outcome, which waits for no line.
+    const logged = run.log?.flush();
     const recorded = await recordFinished(run, outcome);
+    removeActiveRun(run);
+    if (logged) await atMost(LONGEST_LOG_WAIT_MS, logged);
     return { id, attempt, settled, outcome, recorded, writes: run.openedDatabase?.writes };
   } finally {
     removeActiveRun(run);
   }
+}
+
+/** ms that an answer waits for the run's last lines, so that whoever reads the log right after it finds them. */
+const LONGEST_LOG_WAIT_MS = 1_000;
+
+/** Resolves as `work`, which never rejects, does; or in vain after `ms`. */
+function atMost(ms: number, work: Promise<void>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    void work.then(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
 }
 
 /** Commits the start, and from then on counts the run as active. */
@@ -69,7 +88,7 @@ async function startRun(name: string, start: RunStart): Promise<ActiveRun | RunE
   const since = performance.now();
   beginStart(outer !== undefined);
   try {
-    const kept = start.kept ?? bodyToKeep(start.body, 'none', outer?.scrubber);
+    const kept = start.kept ?? (await keepBody(start.body, 'none', outer?.scrubber));
     const claim = await recordStarted(jobName, isDryRun, start, kept);
     if (!claim.claimed) return { id: claim.id, elsewhere: true };
     const { id, attempt, cursor, onlyKeys } = claim;
@@ -77,9 +96,10 @@ async function startRun(name: string, start: RunStart): Promise<ActiveRun | RunE
     const trace = start.trace ?? outer?.trace;
     const run = new ActiveRun({ id, attempt, jobName, isDryRun, timeoutMs, trace, cursor, onlyKeys, countWrites: start.countWrites, scrubber: kept.scrubber }, RUN_RECORDS);
     for (const line of start.lines ?? []) run.keepLine(line);
-    addActiveRun(run, since);
+    addActiveRun(run, since, outer !== undefined);
     return run;
   } finally {
+    giveRoomBack(start.body);
     endStart();
   }
 }

@@ -1,7 +1,8 @@
 import os from 'node:os';
 import type pg from 'pg';
 import { envConfig } from '../lib/env-config.js';
-import { recorderPool } from '../lib/service-pools.js';
+import { rowSource } from '../lib/row-source.js';
+import { recorderPool, type Statement } from '../lib/service-pools.js';
 import { WriteBatcher } from '../lib/write-batcher.js';
 import { type AuditedAct, cleanAuditText } from './audit-event.js';
 import type { RunStatus } from './run-status.js';
@@ -52,11 +53,27 @@ export const place = (): readonly [host: string, version: string | null] => (own
 
 let ownPlace: readonly [string, string | null] | undefined;
 
-const INSERT = `
+/** $1 to $3 are the same for all of them. */
+const NEW_RUNS = rowSource<NewRun>('run', [
+  { name: 'id', type: 'uuid', of: ({ id }) => id },
+  { name: 'job', type: 'text', of: ({ jobName }) => jobName },
+  { name: 'trigger', type: 'text', of: ({ trigger }) => trigger },
+  { name: 'dry', type: 'boolean', of: ({ isDryRun }) => isDryRun },
+  { name: 'body', type: 'jsonb', of: ({ body }) => body },
+  { name: '"by"', type: 'text', of: ({ requestedBy }) => requestedBy },
+  { name: 'parent', type: 'uuid', of: ({ parentRunId }) => parentRunId },
+  { name: 'keys', type: 'jsonb', of: ({ onlyKeys }) => onlyKeys },
+  { name: 'redacted', type: 'boolean', of: ({ isBodyRedacted }) => isBodyRedacted ?? false },
+  { name: 'sealed', type: 'bytea', of: ({ sealedBody }) => sealedBody },
+  { name: 'act', type: 'text', of: ({ audit }) => audit?.action },
+  { name: 'caller', type: 'text', of: ({ audit }) => cleanAuditText(audit?.caller) },
+  { name: 'verified', type: 'boolean', of: ({ audit }) => audit?.isVerified },
+  { name: 'source', type: 'text', of: ({ audit }) => cleanAuditText(audit?.source) },
+], 4);
+
+const insert = (rows: string): string => `
   with run as (
-    select * from unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::jsonb[], $6::text[], $7::uuid[], $11::jsonb[], $12::boolean[], $13::bytea[],
-      $14::text[], $15::text[], $16::boolean[], $17::text[])
-      as run (id, job, trigger, dry, body, "by", parent, keys, redacted, sealed, act, caller, verified, source)
+    select * from ${rows}
   ), event as (
     insert into audit_event (id, action, outcome, caller, "isVerified", source, "jobName", "runId")
     select id, act, 'allowed', caller, verified, source, job, id from run where act is not null
@@ -65,42 +82,56 @@ const INSERT = `
   insert into batch_job_run
     (id, "jobName", status, trigger, "isDryRun", body, "requestedBy", "parentRunId", "startedAt", "leaseUntil", host, version, "onlyKeys",
       "isBodyRedacted", "sealedBody")
-  select id, job, 'running', trigger, dry, body, "by", parent, now(), now() + $8 * interval '1 ms', $9, $10, keys, redacted, sealed
+  select id, job, 'running', trigger, dry, body, "by", parent, now(), now() + $1 * interval '1 ms', $2, $3, keys, redacted, sealed
   from run
   on conflict (id) do nothing`;
 
-const inserts = new WriteBatcher<NewRun, void>({
-  async write(runs) {
-    await recorderPool.query({
-      name: 'insert-runs',
-      text: INSERT,
-      values: [
-        runs.map(({ id }) => id),
-        runs.map(({ jobName }) => jobName),
-        runs.map(({ trigger }) => trigger),
-        runs.map(({ isDryRun }) => isDryRun),
-        runs.map(({ body }) => body),
-        runs.map(({ requestedBy }) => requestedBy),
-        runs.map(({ parentRunId }) => parentRunId),
-        envConfig().runLease,
-        ...place(),
-        runs.map(({ onlyKeys }) => onlyKeys),
-        runs.map(({ isBodyRedacted }) => isBodyRedacted ?? false),
-        runs.map(({ sealedBody }) => sealedBody),
-        runs.map(({ audit }) => audit?.action),
-        runs.map(({ audit }) => cleanAuditText(audit?.caller)),
-        runs.map(({ audit }) => audit?.isVerified),
-        runs.map(({ audit }) => cleanAuditText(audit?.source)),
-      ],
-    });
+const INSERT = insert(NEW_RUNS.arrays.text);
+
+const bytesOfNew = ({ body, onlyKeys, sealedBody }: NewRun): number => (body?.length ?? 0) + (onlyKeys?.length ?? 0) + 2 * (sealedBody?.length ?? 0);
+
+/**
+ * A run with a body over this many bytes is large. The large ones have a lane of their own: they go with one parameter a value, a
+ * few at a time, and the small ones, whose arrays cost nothing to speak of, do not wait for them.
+ */
+const LARGE_BYTES = 4_096;
+const LARGE_LANE = { maxBatch: 16, maxBytes: 1_048_576 };
+
+const inserts = lanes<NewRun, void>(bytesOfNew, {
+  async small(runs) {
+    await recorderPool.query({ name: 'insert-runs', text: INSERT, values: [envConfig().runLease, ...place(), ...NEW_RUNS.arrays.values(runs)] });
+    return [];
+  },
+  async large(runs) {
+    const text = insert(NEW_RUNS.scalars.text(runs.length));
+    await recorderPool.query({ name: `insert-${runs.length}-large-runs`, text, values: [envConfig().runLease, ...place(), ...NEW_RUNS.scalars.values(runs)] });
     return [];
   },
 });
 
+type Write<Item, Result> = (items: readonly Item[]) => Promise<readonly Result[]>;
+
+function lanes<Item, Result>(bytesOf: (item: Item) => number, { small, large }: { small: Write<Item, Result>; large: Write<Item, Result> }) {
+  const [smallLane, largeLane] = [new WriteBatcher({ write: small, bytesOf }), new WriteBatcher({ write: large, bytesOf, ...LARGE_LANE })];
+  return { add: (item: Item, patienceMs: number) => (bytesOf(item) > LARGE_BYTES ? largeLane : smallLane).add(item, patienceMs) };
+}
+
 /** Commits the run's row as `running`. The id is the caller's, so that a repeated statement changes nothing. */
 export const insertRunning = (run: NewRun): Promise<void> => inserts.add(run, envConfig().databaseAcquireTimeout);
 
-const FINISH = `
+const FINISHES = rowSource<Finish>('done', [
+  { name: 'id', type: 'uuid', of: ({ id }) => id },
+  { name: 'attempt', type: 'int', of: ({ attempt }) => attempt },
+  { name: 'status', type: 'text', of: ({ status }) => status },
+  { name: 'http', type: 'int', of: ({ httpStatus }) => httpStatus },
+  { name: 'result', type: 'jsonb', of: ({ result }) => result },
+  { name: 'error', type: 'jsonb', of: ({ error }) => error },
+  { name: 'progress', type: 'jsonb', of: ({ progress }) => progress },
+  { name: 'writes', type: 'jsonb', of: ({ writes }) => writes },
+  { name: 'keeps', type: 'boolean', of: ({ keepsBody }) => keepsBody ?? false },
+]);
+
+const finish = (rows: string): string => `
   update batch_job_run run
   set status = done.status, "httpStatus" = done.http, result = done.result, error = done.error,
     progress = coalesce(done.progress, run.progress), writes = coalesce(done.writes, run.writes),
@@ -108,33 +139,27 @@ const FINISH = `
       -- Those of an earlier attempt may be tried again too.
       or exists (select from batch_job_run_failure failure where failure."runId" = run.id) then run."sealedBody" end,
     "finishedAt" = now(), "leaseUntil" = null
-  from unnest($1::uuid[], $2::int[], $3::text[], $4::int[], $5::jsonb[], $6::jsonb[], $7::jsonb[], $8::jsonb[], $9::boolean[])
-    as done (id, attempt, status, http, result, error, progress, writes, keeps)
+  from ${rows}
   where run.id = done.id and run.attempt = done.attempt and run.status = 'running'`;
 
-const finishes = new WriteBatcher<Finish, FinishResult>({
-  async write(runs) {
-    // In the order that every statement on several runs takes their rows in: two that differ could wait for each other.
-    const ordered = runs.length > 1 ? runs.toSorted((a, b) => (a.id < b.id ? -1 : 1)) : runs;
-    const { rowCount } = await recorderPool.query({
-      name: 'finish-runs',
-      text: FINISH,
-      values: [
-        ordered.map(({ id }) => id),
-        ordered.map(({ attempt }) => attempt),
-        ordered.map(({ status }) => status),
-        ordered.map(({ httpStatus }) => httpStatus),
-        ordered.map(({ result }) => result),
-        ordered.map(({ error }) => error),
-        ordered.map(({ progress }) => progress),
-        ordered.map(({ writes }) => writes),
-        ordered.map(({ keepsBody }) => keepsBody ?? false),
-      ],
-    });
-    if (rowCount === runs.length) return runs.map(() => 'recorded' as const);
-    return tellApart(runs);
-  },
+const FINISH = finish(FINISHES.arrays.text);
+
+const bytesOfFinish = ({ result, error, progress, writes }: Finish): number =>
+  (result?.length ?? 0) + (error?.length ?? 0) + (progress?.length ?? 0) + (writes?.length ?? 0);
+
+/** In the order that every statement on several runs takes their rows in: two that differ could wait for each other. */
+const inOrder = (runs: readonly Finish[]): readonly Finish[] => (runs.length > 1 ? runs.toSorted((a, b) => (a.id < b.id ? -1 : 1)) : runs);
+
+const finishes = lanes<Finish, FinishResult>(bytesOfFinish, {
+  small: (runs) => writeFinishes(runs, { name: 'finish-runs', text: FINISH, values: FINISHES.arrays.values(inOrder(runs)) }),
+  large: (runs) =>
+    writeFinishes(runs, { name: `finish-${runs.length}-large-runs`, text: finish(FINISHES.scalars.text(runs.length)), values: FINISHES.scalars.values(inOrder(runs)) }),
 });
+
+async function writeFinishes(runs: readonly Finish[], statement: Statement): Promise<readonly FinishResult[]> {
+  const { rowCount } = await recorderPool.query(statement);
+  return rowCount === runs.length ? runs.map(() => 'recorded' as const) : tellApart(runs);
+}
 
 /** Commits how the run ended, unless its row is no longer this attempt's: then it is left as it is. Tried until OUTCOME_DEADLINE. */
 export const finishRun = (finish: Finish, patienceMs = envConfig().outcomeDeadline): Promise<FinishResult> => finishes.add(finish, patienceMs);

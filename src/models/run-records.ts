@@ -1,19 +1,24 @@
 import type { RunRecords } from '../lib/active-run.js';
 import logger from '../lib/logging.js';
 import { RunFailureBuffer } from '../lib/run-failure-buffer.js';
-import { createRunLogBuffer } from '../lib/run-log-buffer.js';
+import { createRunLogBuffer, type LogRoom } from '../lib/run-log-buffer.js';
 import { BatchJobRunLog } from './batch-job-run-log.js';
 import { saveCursor } from './run-cursor.js';
 import { insertFailures } from './run-failures.js';
 
 const TAG = 'run-records';
 
+/** 32 MB of lines that are not written yet, of all runs of this process. */
+const ROOM: LogRoom = { bytesLeft: 33_554_432 };
+
 /** Where what a run says of itself is kept. */
 export const RUN_RECORDS: RunRecords = {
   openLog: ({ id, attempt }) =>
     createRunLogBuffer({
       write: (lines) => BatchJobRunLog.insertLines(id, attempt, lines),
-      onError: (error) => logger.error(error, { tag: TAG, during: 'keeping the log of a run', runId: id }),
+      room: ROOM,
+      onError: sayOnce,
+      onLoss: (error) => logger.error(error, { tag: TAG, during: 'keeping the log of a run', runId: id }),
     }),
   openFailures: ({ id, attempt }) =>
     new RunFailureBuffer(
@@ -22,3 +27,14 @@ export const RUN_RECORDS: RunRecords = {
     ),
   saveCursor,
 };
+
+const SILENCE_MS = 60_000;
+let saidAt = -Infinity;
+
+/** A table that cannot be written fails the lines of every run, which is said once a minute. They are tried again. */
+function sayOnce(error: unknown): void {
+  const now = performance.now();
+  if (now - saidAt < SILENCE_MS) return;
+  saidAt = now;
+  logger.error(error, { tag: TAG, during: 'keeping the logs of runs', note: 'their lines wait, and are tried again' });
+}

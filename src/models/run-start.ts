@@ -75,7 +75,7 @@ export async function recordStarted(jobName: string, isDryRun: boolean, start: R
   };
   try {
     if (!BatchJob.isKnown(jobName)) await BatchJob.findOrCreateByName(jobName);
-    const claim = await insert(run, delivery, start.overlap === 'skip' && !isDryRun);
+    const claim = await insert(run, kept, delivery, start.overlap === 'skip' && !isDryRun);
     return claim.claimed ? { ...claim, onlyKeys: start.onlyKeys } : claim;
   } catch (cause) {
     throw notRecorded(cause);
@@ -93,9 +93,9 @@ async function restarted(restart: Restart, isDryRun: boolean, audit: AuditedAct 
   return { claimed: true, ...claim };
 }
 
-async function insert(run: NewRun, delivery: Delivery | undefined, isAlone: boolean): Promise<Claim> {
+async function insert(run: NewRun, kept: KeptBody, delivery: Delivery | undefined, isAlone: boolean): Promise<Claim> {
   try {
-    if (delivery) return (await claimDelivery(run, delivery, isAlone)) ?? (await recordSkipped(run, delivery));
+    if (delivery) return (await claimDelivery(run, delivery, kept.seal, isAlone)) ?? (await recordSkipped(run, delivery));
     if (isAlone) return await claimAlone(run);
     await insertRunning(run);
     return { claimed: true, id: run.id, attempt: 1 };
@@ -104,7 +104,7 @@ async function insert(run: NewRun, delivery: Delivery | undefined, isAlone: bool
     // The job's row went after it was seen. Once it is there again, so is the insert's chance.
     BatchJob.forget(run.jobName);
     await BatchJob.findOrCreateByName(run.jobName);
-    return insert(run, delivery, isAlone);
+    return insert(run, kept, delivery, isAlone);
   }
 }
 
