@@ -21,8 +21,9 @@ export const RESERVED: readonly string[] = ['body', 'help'];
 export function readRunArguments(args: readonly string[], flags: readonly JobFlag[] | undefined): RunArguments {
   const fields = new Map<string, unknown>();
   let body: string | undefined;
-  const rest = [...args];
-  for (let next = rest.shift(); next !== undefined; next = rest.shift()) {
+  // The next one stands last: taking from the front moves all the others.
+  const rest = args.toReversed();
+  for (let next = rest.pop(); next !== undefined; next = rest.pop()) {
     const [, dashed, inline] = /^(--?[^=]*)(?:=([^]*))?$/.exec(next) ?? [];
     if (dashed === undefined) throw refusal(`${JSON.stringify(next)} is no flag: a job's parameters are given as --name value`, flags);
     if (dashed === '--help' || dashed === '-h') return { isHelp: true, body, fields: {} };
@@ -81,9 +82,9 @@ function negated(dashed: string, inline: string | undefined, flags: readonly Job
 }
 
 /** What follows, unless it is a flag: a value may well begin with one hyphen (-5, -). */
-const nextValue = (rest: string[]): string | undefined => (rest[0]?.startsWith('--') ? undefined : rest.shift());
+const nextValue = (rest: string[]): string | undefined => (rest.at(-1)?.startsWith('--') ? undefined : rest.pop());
 
-const switchValue = (rest: string[]): string | undefined => (rest[0] === 'true' || rest[0] === 'false' ? rest.shift() : 'true');
+const switchValue = (rest: string[]): string | undefined => (rest.at(-1) === 'true' || rest.at(-1) === 'false' ? rest.pop() : 'true');
 
 function refusal(message: string, flags: readonly JobFlag[] | undefined): CliError {
   const names = (flags ?? []).map(({ name }) => `--${name}`).join(', ');
