@@ -19,7 +19,7 @@ import { flushRunLogs } from './lib/run-log-buffer.js';
 import { shareCall } from './lib/share-call.js';
 import { jobFolderOf, migrationsFolderOf, migrationsOf, type SourceTree } from './lib/source-tree.js';
 import { startWatchdog } from './lib/watchdog.js';
-import { activeRuns, runBoard, stopActiveRuns } from './models/active-runs.js';
+import { runBoard, stopActiveRuns } from './models/active-runs.js';
 import { SchemaFault, schemaFault } from './models/schema-check.js';
 import { seedOnStart } from './models/seed/seed-on-start.js';
 
