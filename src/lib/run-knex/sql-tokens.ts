@@ -22,6 +22,11 @@ export class SqlTokens {
     this.next();
   }
 
+  /** Where the current token begins, in characters of the text. */
+  get start(): number {
+    return this.#start;
+  }
+
   /** The current token as it is written. */
   get text(): string {
     return this.#sql.slice(this.#start, this.#end);
