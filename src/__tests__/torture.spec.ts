@@ -10,6 +10,6 @@ it('holds what `npm run torture` holds, at a smaller size: forged tokens, fuzzed
   const run = promisify(execFile)(process.execPath, ['--import', 'tsx', 'bench/torture.ts', '--quick', '--source', '--seed', '7'], { cwd: ROOT, env, maxBuffer: 16_777_216 });
   // A bound that is missed is exit code 1, and the table says which.
   const { stdout } = await run.catch((error: { stdout?: string; stderr?: string }) => { throw new Error(`${error.stdout}\n${error.stderr}`); });
-  expect(stdout.match(/ reached$/gm)!.length).toBeGreaterThanOrEqual(12);
+  expect(stdout.match(/ reached$/gm)!.length).toBeGreaterThanOrEqual(40);
   expect(stdout).not.toContain('MISSED');
-}, 300_000);
+}, 600_000);
