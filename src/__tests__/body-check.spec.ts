@@ -2,6 +2,7 @@ import request from 'supertest';
 import { z } from 'zod';
 import { BodyCheck } from '@commons/backend/lib/body-check.js';
 import knex from '@commons/backend/lib/knex.js';
+import { inTurn } from '@commons/backend/lib/loop-turns.js';
 import logger from '@commons/backend/lib/logging.js';
 import { newRunId } from '@commons/backend/lib/run-id.js';
 import { currentRun } from '@commons/backend/lib/run-scope.js';
@@ -59,6 +60,20 @@ describe('a RequestBody that waits for ever', () => {
       return rows[0].n === 0;
     });
   });
+});
+
+it('can start no runs, since its own is not on record yet', async () => {
+  for (const start of [() => BatchJobRun.trap('inside', () => 1), () => BatchJobRun.create('inside')]) {
+    const check = new BodyCheck({ id: newRunId(), jobName: 'any', trace: undefined, scrubber: undefined });
+    await expect(check.parse(z.any().refine(async () => (await start(), true)), {})).rejects.toThrow('it can start no runs');
+  }
+});
+
+it('has the time of its check from its turn on, however long it waits for that', async () => {
+  const busy = Array.from({ length: 5 }, () => inTurn(() => { for (const until = performance.now() + 400; performance.now() < until; ); }));
+  const check = new BodyCheck({ id: newRunId(), jobName: 'any', trace: undefined, scrubber: undefined }, 1_000);
+  await expect(check.parse(z.object({}), {})).resolves.toEqual({});
+  await Promise.all(busy);
 });
 
 it('cannot report progress, failures or checkpoints, since its run is not on record yet', async () => {

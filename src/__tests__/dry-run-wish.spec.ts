@@ -6,8 +6,10 @@ import { z, type ZodType } from 'zod';
 import { dryRunWishIn } from '@commons/backend/lib/dry-run-wish.js';
 import type { Job } from '@commons/backend/lib/job-registry.js';
 import knex from '@commons/backend/lib/knex.js';
+import { currentRun } from '@commons/backend/lib/run-scope.js';
 import { runJob } from '@commons/backend/lib/run-job.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
+import { waitUntil } from './helpers/wait-until.js';
 import { testApp } from './helpers/test-app.js';
 
 const app = testApp();
@@ -91,6 +93,35 @@ describe('a body that asks for a dry run', () => {
   it('makes a dry run of what a job traps', async () => {
     const trapped = BatchJobRun.trap('sub', () => knex('written').insert({ n: 1 }), { body: { isDryRun: true } });
     await expect(trapped).rejects.toMatchObject({ name: 'DryRunWrite' });
+    expect(await written()).toBe(0);
+  });
+
+  it.each([[true, 0], [false, 0]])('writes nothing by the code of what the job returned or reported (isDryRun: %s)', async (isDryRun, rows) => {
+    const write = () => void knex('written').insert({ n: 1 }).then(() => attempts.push('written'), (error: Error) => attempts.push(error.name));
+    const attempts: string[] = [];
+    const job: Job = {
+      slug: 'any-schema',
+      file: 'any-schema.ts',
+      load: () => ({
+        RequestBody: undefined, config: {}, timeoutMs: undefined,
+        async handler() {
+          currentRun().progress({ get total() { return write(), 1; } });
+          return { toJSON: () => (write(), 1) } as never;
+        },
+      }),
+    };
+    await runJob(job, { trigger: 'http', body: { isDryRun } });
+    await waitUntil('both were tried', () => attempts.length >= 2);
+    // By then the run is over, for its database: a write would be counted by nobody.
+    expect(new Set(attempts)).toEqual(new Set(['RunStopped']));
+    expect(await written()).toBe(rows);
+  });
+
+  it('is not for a rehearsal, which does the real run too', async () => {
+    for (const body of [{ isDryRun: true }, { dryRun: true }]) {
+      const answer = await request(app).post('/jobs/renames-dry-run/rehearse').send(body);
+      expect([answer.status, answer.body.detail]).toEqual([400, expect.stringContaining('a rehearsal also does the real run')]);
+    }
     expect(await written()).toBe(0);
   });
 

@@ -28,6 +28,8 @@ export function beginWait(res: Response): DeliveryWait {
   const timer = setTimeout(() => waiting.abort(STILL_RUNNING), runLease + runLease / 3 + 5_000);
   const hangUp = (): void => waiting.abort(GONE);
   res.once('close', hangUp);
+  // It may have hung up before.
+  if (res.closed || res.destroyed) hangUp();
   return {
     signal: waiting.signal,
     end() {

@@ -6,7 +6,7 @@ import type { RunFailureBuffer } from './run-failure-buffer.js';
 import { RunDatabase } from './run-knex/run-database.js';
 import type { Scrubber } from './personal-data/scrubber.js';
 import type { RunLogBuffer } from './run-log-buffer.js';
-import type { CurrentRun, FailedItem, LogLine, RunProgress, RunScope } from './run-scope.js';
+import { type CurrentRun, type FailedItem, type LogLine, runInScope, type RunProgress, type RunScope } from './run-scope.js';
 import { toStorableJson } from './storable-json.js';
 
 /** Where what a run says of itself is kept. */
@@ -133,7 +133,8 @@ export class ActiveRun implements CurrentRun, RunScope {
   /** How far it is and what it has written, as JSON texts, as far as that changed since it was last asked for. */
   news(): { progress?: string | undefined; writes?: string | undefined } | undefined {
     if (!this.#progress && !this.openedDatabase) return undefined;
-    const progress = this.#progress && progressText(this.#progress, this.scrubber);
+    // Inside: what the job reported may have code of its own (getters).
+    const progress = this.#progress && runInScope(this, () => progressText(this.#progress!, this.scrubber));
     const writes = this.openedDatabase && JSON.stringify(this.openedDatabase.writes);
     const news = {
       progress: progress === this.#toldProgress ? undefined : progress,

@@ -31,16 +31,17 @@ export class BodyCheck implements CurrentRun, RunScope {
   readonly id: string;
   readonly jobName: string;
   readonly attempt = 1;
-  /** Whatever the run will be: a write now would be one that no row knows of. */
+  /** True for a real run too: the run has no row yet, so a write now would be on no record. */
   readonly isDryRun = true;
+  readonly whyNoRuns = "A RequestBody checks the body before the run begins, so it can start no runs: let the job start them.";
   readonly cursor = undefined;
   readonly onlyKeys = undefined;
-  readonly deadline: Date;
   readonly trace: string | undefined;
   readonly scrubber: Scrubber | undefined;
   /** What was logged, for the run's own log. */
   readonly lines: LogLine[] = [];
   readonly #timeoutMs: number;
+  #startedAt = Date.now();
   #database: RunDatabase | undefined;
   #controller: AbortController | undefined;
   #endReason: ServiceError | undefined;
@@ -52,11 +53,14 @@ export class BodyCheck implements CurrentRun, RunScope {
     this.jobName = jobName;
     this.trace = trace;
     this.scrubber = scrubber;
-    this.deadline = new Date(Date.now() + timeoutMs);
   }
 
   get run(): CurrentRun {
     return this;
+  }
+
+  get deadline(): Date {
+    return new Date(this.#startedAt + this.#timeoutMs);
   }
 
   get signal(): AbortSignal {
@@ -92,7 +96,8 @@ export class BodyCheck implements CurrentRun, RunScope {
    */
   async parse(RequestBody: ZodType, body: unknown): Promise<unknown> {
     try {
-      const result = await this.#inTime(runInScope(this, () => inTurn(() => RequestBody.safeParseAsync(body))));
+      // Its time begins with its turn.
+      const result = await inTurn(() => this.#inTime(() => RequestBody.safeParseAsync(body)));
       if (result.success) return result.data;
       throw new ServiceError(400, 'The body does not fit.', { errors: result.error.issues.map(fieldError) });
     } catch (error) {
@@ -103,14 +108,15 @@ export class BodyCheck implements CurrentRun, RunScope {
   }
 
   /** A schema may ask others (an async refinement), and wait for ever. */
-  #inTime<T>(checking: Promise<T>): Promise<T> {
+  #inTime<T>(check: () => Promise<T>): Promise<T> {
+    this.#startedAt = Date.now();
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         const tooLong = new ServiceError(504, `The job's RequestBody did not check the body in ${this.#timeoutMs / 1_000} s.`);
         reject(tooLong);
         void this.#end(tooLong);
       }, this.#timeoutMs);
-      checking.then(resolve, reject).finally(() => clearTimeout(timer));
+      runInScope(this, check).then(resolve, reject).finally(() => clearTimeout(timer));
     });
   }
 

@@ -89,9 +89,16 @@ function letIn(): void {
 
 const rooms = new WeakMap<object, () => void>();
 
-/** Remembers what gives back the room of a parsed body, for whoever starts its run. */
+/** Remembers what gives back the room of a parsed body, for whoever starts its run. A bare text or number needs none any more. */
 export function keepRoom(body: unknown, give: () => void): void {
   if (typeof body === 'object' && body !== null) rooms.set(body, give);
+  else give();
+}
+
+/** The run is started with `copy` in place of `body`. */
+export function passRoom(body: object, copy: object): void {
+  const give = rooms.get(body);
+  if (give) rooms.set(copy, give);
 }
 
 /** The run of this body has started, or never will. */

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import logger from './logging.js';
-import { inTurn, LIMIT_LOCK_WAITS, listMigrationFiles, type MigrationFile, migrationName, type Migrations, type Turn } from './migration-turn.js';
+import { whileAlone, LIMIT_LOCK_WAITS, listMigrationFiles, type MigrationFile, migrationName, type Migrations, type Turn } from './migration-turn.js';
 import { isLocked } from './postgres-fault.js';
 
 const TAG = 'migrate';
@@ -20,7 +20,7 @@ const LONGEST_PAUSE_MS = 10_000;
  * @throws {Error} naming the migration and who may hold the locks, when it did not get them in `patienceMs`
  */
 export const migrate = (migrations: Migrations): Promise<string[]> =>
-  inTurn(migrations, async (turn) => {
+  whileAlone(migrations, async (turn) => {
     const names: string[] = [];
     for (;;) {
       const name = await migrateNext(migrations, turn);

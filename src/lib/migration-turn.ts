@@ -51,7 +51,7 @@ export const LIMIT_LOCK_WAITS = `set lock_timeout = ${LOCK_TIMEOUT_MS}`;
 export const MIGRATION_TABLE = 'knex_migrations';
 
 /** Does `work` while no other process migrates this database or takes a migration back. */
-export async function inTurn<T>(migrations: Migrations, work: (turn: Turn) => Promise<T>): Promise<T> {
+export async function whileAlone<T>(migrations: Migrations, work: (turn: Turn) => Promise<T>): Promise<T> {
   const lock = await takeLock(migrations);
   const knex = createKnex({
     client: 'pg',

@@ -1,5 +1,7 @@
 import { overlapRefused } from '../models/run-overlap.js';
 import type { FinishedRun } from '../models/run-lifecycle.js';
+import { passRoom } from './body-room.js';
+import { dryRunWishIn } from './dry-run-wish.js';
 import type { Job } from './job-registry.js';
 import { knowsDryRun } from './knows-dry-run.js';
 import { type JobCall, runJob } from './run-job.js';
@@ -41,6 +43,7 @@ const TOLERANCE = 0.05;
  */
 export async function rehearse(job: Job, call: JobCall, confirm: (dryRun: RehearsalStep) => Promise<boolean>): Promise<RehearsalReport> {
   await requireDryRun(job);
+  refuseWish(call.body);
   const dry = await runStep('dry run', job, { ...call, body: withDryRun(call.body, true) }, judgeDryRun);
   if (dry.verdict === 'failed') return reportOf([dry]);
   if (!(await confirm(dry))) return { verdict: 'stopped', steps: [dry] };
@@ -56,10 +59,18 @@ async function requireDryRun(job: Job): Promise<void> {
   if (!RequestBody || !knowsDryRun(RequestBody)) throw new ServiceError(400, 'This job cannot be rehearsed: it exports no RequestBody with an isDryRun.');
 }
 
+/** A rehearsal does the real run too. @throws {ServiceError} 400 for a body that asks for a dry run alone */
+function refuseWish(body: unknown): void {
+  const wish = dryRunWishIn(body);
+  if (wish !== undefined) throw new ServiceError(400, `The body asks for a dry run (${wish}), and a rehearsal also does the real run. Leave it out, or run the job itself with it.`);
+}
+
 /** @throws {ServiceError} 400 */
 function withDryRun(body: unknown, isDryRun: boolean): unknown {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) throw new ServiceError(400, 'The body of a rehearsal must be a JSON object.');
-  return { ...body, isDryRun };
+  const own = { ...body, isDryRun };
+  passRoom(body, own);
+  return own;
 }
 
 type Judged = Pick<RehearsalStep, 'verdict' | 'reason'>;
@@ -78,9 +89,10 @@ async function runStep(step: StepName, job: Job, call: JobCall, judge: (facts: F
   return { ...facts, ...judge(facts) };
 }
 
-function countsOf({ settled }: FinishedRun) {
-  const result = 'value' in settled && typeof settled.value === 'object' && settled.value !== null ? settled.value : {};
-  const { processed, succeeded, failed: failures } = result as Record<string, unknown>;
+/** From what is sent, and not from the value, which may have code of the job's own. */
+function countsOf({ outcome }: FinishedRun) {
+  const result = outcome.text === undefined ? undefined : (JSON.parse(outcome.text) as unknown);
+  const { processed, succeeded, failed: failures } = (typeof result === 'object' && result !== null ? result : {}) as Record<string, unknown>;
   const number = (value: unknown) => (typeof value === 'number' ? value : undefined);
   return { processed: number(processed), succeeded: number(succeeded), failed: number(failures) };
 }

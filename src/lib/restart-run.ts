@@ -6,7 +6,7 @@ import { requireNamed } from './auth/require-named.js';
 import { BatchJobRun } from '../models/batch-job-run.js';
 import { overlapRefused } from '../models/run-overlap.js';
 import type { FinishedRun } from '../models/run-lifecycle.js';
-import { bodyToKeep, openSealedBody } from '../models/run-body.js';
+import { keepBody, openSealedBody } from '../models/run-body.js';
 import type { RunDetail } from '../models/run-history.js';
 import type { RunStatus } from '../models/run-status.js';
 import type { LoadedJob } from './job-module.js';
@@ -78,7 +78,7 @@ async function tryLoad(job: Job): Promise<LoadedJob | undefined> {
 /** As far as what is left of the first one can tell. */
 async function isSameBody(kept: unknown, sent: unknown, job: Job): Promise<boolean> {
   const loaded = await tryLoad(job);
-  const { text = 'null' } = bodyToKeep(sent, loaded ? (loaded.RequestBody ?? 'none') : 'unknown');
+  const { text = 'null' } = await keepBody(sent, loaded ? (loaded.RequestBody ?? 'none') : 'unknown');
   return isDeepStrictEqual(JSON.parse(text), kept);
 }
 

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Knex } from 'knex';
 import { type AuditState, auditState, faultOfAudit } from './audit-guard.js';
-import { inTurn, listMigrationFiles, MIGRATION_TABLE, type MigrationFile, migrationName, type Migrations } from './migration-turn.js';
+import { whileAlone, listMigrationFiles, MIGRATION_TABLE, type MigrationFile, migrationName, type Migrations } from './migration-turn.js';
 
 /** The command must not take the migration back. The message says why, and what to do instead. */
 export class RollBackRefused extends Error {
@@ -20,7 +20,7 @@ export interface Loss {
 export const MOST_COUNTED = 1_000_000;
 
 /** The migration that was run last, or undefined where none was. Nothing is locked. */
-export const newestMigration = (migrations: Migrations): Promise<string | undefined> => inTurn(migrations, ({ knex }) => newestOf(knex));
+export const newestMigration = (migrations: Migrations): Promise<string | undefined> => whileAlone(migrations, ({ knex }) => newestOf(knex));
 
 /**
  * What taking `name` back would do: it is done in a transaction, and that is rolled back. Its tables are locked meanwhile.
@@ -38,7 +38,7 @@ export const previewRollBack = (migrations: Migrations, name: string): Promise<L
 export const rollBack = (migrations: Migrations, name: string): Promise<Loss[]> => takeBack(migrations, name, 'for good');
 
 function takeBack(migrations: Migrations, name: string, mode: 'preview' | 'for good'): Promise<Loss[]> {
-  return inTurn(migrations, async ({ knex }) => {
+  return whileAlone(migrations, async ({ knex }) => {
     const newest = await newestOf(knex);
     if (newest !== name) throw new RollBackRefused(`${name} is not the newest migration any more: that is ${newest ?? 'none'}. Look again.`);
     const down = await downOf(migrations, name);

@@ -76,6 +76,8 @@ export interface RunScope {
   readonly database: RunDatabase;
   /** Keeps the personal data of the run's body out of its log. */
   readonly scrubber?: Scrubber | undefined;
+  /** Why no run can be started in it; undefined where one can. */
+  readonly whyNoRuns?: string | undefined;
   keepLine(line: LogLine): void;
 }
 

@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { connectionSettings, onDatabaseClose } from './database.js';
 import { envConfig } from './env-config.js';
+import { runOutsideScope } from './run-scope.js';
 import { spoilsConnection } from './postgres-fault.js';
 
 export interface Statement {
@@ -39,11 +40,13 @@ function servicePool(options: () => pg.PoolConfig): ServicePool {
 
   return {
     async query<Row extends pg.QueryResultRow>(statement: Statement) {
-      opened ??= open().catch((error: unknown) => {
+      // A pool and its sockets outlive the run in which they are opened.
+      opened ??= runOutsideScope(open).catch((error: unknown) => {
         opened = undefined;
         throw error;
       });
-      const client = await (await opened).connect();
+      const pool = await opened;
+      const client = await runOutsideScope(() => pool.connect());
       let fault: unknown;
       try {
         return await client.query<Row>(statement);

@@ -21,6 +21,9 @@ export const activeRuns = (): ReadonlySet<ActiveRun> => active;
 /** The same, for the watchdog's thread. */
 export const runBoard = new RunBoard();
 
+/** Whether it is going in this process; false for one that is over, or has no row. */
+export const isActive = (run: object): boolean => (active as ReadonlySet<object>).has(run);
+
 /** Why no more runs are taken just now, or undefined while they are. */
 export function whyNoPlace(): string | undefined {
   const { maxActiveRuns } = envConfig();

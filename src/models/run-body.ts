@@ -31,12 +31,9 @@ export interface KeptBody {
 const NOT_SEALED = (): undefined => undefined;
 
 /**
- * What may be kept of a body, and how.
+ * What may be kept of a body, and how. Each step of a large body has a turn of the event loop of its own.
  * @param outer keeps the personal data out of the run that it is started in: they are to stay out of this one too
  */
-export const bodyToKeep = (body: unknown, schema: BodySchema, outer?: Scrubber): KeptBody => keptOf(textOf(body), schema, outer);
-
-/** The same, without holding up the event loop for long: each step of a large body has a turn of its own. */
 export async function keepBody(body: unknown, schema: BodySchema, outer?: Scrubber): Promise<KeptBody> {
   const text = await inTurn(() => textOf(body));
   return inTurn(() => keptOf(text, schema, outer));
@@ -73,7 +70,7 @@ export async function openSealedBody(runId: string): Promise<JSONData | undefine
   const { rows } = await recorderPool.query<{ sealedBody: Buffer | null }>({ text: 'select "sealedBody" from batch_job_run where id = $1', values: [runId] });
   const sealed = rows[0]?.sealedBody;
   const text = sealed && openBody(sealed, runId, envConfig().bodyKeys ?? []);
-  return text === undefined || text === null ? undefined : (JSON.parse(text) as JSONData);
+  return text === undefined || text === null ? undefined : inTurn(() => JSON.parse(text) as JSONData);
 }
 
 /** Erases the sealed bodies of runs that ended longer ago than BODY_RETENTION: nobody will start them again. @returns how many */

@@ -27,7 +27,7 @@ export async function claimDelivery(run: NewRun, delivery: Delivery, seal: KeptB
       return (await insertDelivered(run, delivery, isAlone)) ?? (await restartDelivered(run, delivery, seal)) ?? (await findDelivered(run, delivery, isAlone));
     } catch (error) {
       if (isOverlap(error)) return findDelivered(run, delivery, isAlone);
-      // What had been done all the same is found by its claim; one more try is enough for a connection that broke while idle.
+      // A start that was committed, and whose answer was lost, is found by its claim. One more try is enough for a connection that broke while idle.
       if (tries > 1 || !mayPass(error)) {
         void abandon(run.id);
         throw error;
@@ -67,14 +67,14 @@ async function restartDelivered(run: NewRun, delivery: Delivery, seal: KeptBody[
   const row = await first(
     `with run as (
        update batch_job_run
-       set status = 'running', attempt = attempt + 1, "isDryRun" = $3, body = $4, result = null, error = null, "httpStatus" = null,
+       set status = 'running', attempt = attempt + 1, "requestedBy" = $11, "isDryRun" = $3, body = $4, result = null, error = null, "httpStatus" = null,
          "startedAt" = now(), "finishedAt" = null, "leaseUntil" = now() + $5 * interval '1 ms', host = $6, version = $7,
          "cancelRequestedAt" = null, "cancelRequestedBy" = null, progress = null, writes = null, claim = $8,
          "isBodyRedacted" = $9, "sealedBody" = $10
        where id = $1 and status = any($2) returning id, attempt, "jobName"
-     ), ${BEGIN_ANEW}, ${withAuditEvent(11)}
+     ), ${BEGIN_ANEW}, ${withAuditEvent(12)}
      select id, attempt from run`,
-    [ended.id, redeliverable, run.isDryRun, run.body, envConfig().runLease, ...place(), run.id, run.isBodyRedacted ?? false, seal(ended.id),
+    [ended.id, redeliverable, run.isDryRun, run.body, envConfig().runLease, ...place(), run.id, run.isBodyRedacted ?? false, seal(ended.id), run.requestedBy,
       ...auditValues(run.id, run.audit)],
   );
   return row && { claimed: true, id: row.id, attempt: row.attempt };

@@ -8,7 +8,7 @@ import type { RunWrites } from '../lib/run-knex/write-totals.js';
 import { outcomeOf, type RunOutcome, type Settled } from '../lib/run-outcome.js';
 import { type CurrentRun, runInScope, tryCurrentRun, tryRunScope } from '../lib/run-scope.js';
 import { RunTimedOut } from '../lib/service-error.js';
-import { addActiveRun, beginStart, endStart, removeActiveRun } from './active-runs.js';
+import { addActiveRun, beginStart, endStart, isActive, removeActiveRun } from './active-runs.js';
 import { type FinishResult, finishRun } from './run-recorder.js';
 import { RUN_RECORDS } from './run-records.js';
 import { keepBody } from './run-body.js';
@@ -50,7 +50,8 @@ export async function recordRun(jobName: string, work: Work, start: RunStart): P
     const settled = await perform(run, work);
     if (run.openedDatabase) await run.closeDatabase();
     else void run.closeDatabase();
-    const outcome = await inTurn(() => outcomeOf(settled, run.stopReason, run.scrubber));
+    // Inside: a value that the job returned may have code of its own (toJSON, getters).
+    const outcome = await runInScope(run, () => inTurn(() => outcomeOf(settled, run.stopReason, run.scrubber)));
     runInScope(run, () => report(run, settled, outcome));
     if (hasOpenSubRuns()) await finishAbandoned(id);
     if (run.failures) await run.failures.flush();
@@ -82,11 +83,14 @@ function atMost(ms: number, work: Promise<void>): Promise<void> {
 /** Commits the start, and from then on counts the run as active. */
 async function startRun(name: string, start: RunStart): Promise<ActiveRun | RunElsewhere> {
   const outer = tryRunScope();
+  if (outer?.whyNoRuns !== undefined) throw new Error(outer.whyNoRuns);
+  // What a run has left behind is no part of it any more.
+  const isNested = outer !== undefined && isActive(outer.run);
   const jobName = outer?.scrubber?.text(name) ?? name;
   // Whatever is started in a dry run is one too.
   const isDryRun = start.isDryRun === true || outer?.run.isDryRun === true || dryRunWishIn(start.body) !== undefined;
   const since = performance.now();
-  beginStart(outer !== undefined);
+  beginStart(isNested);
   try {
     const kept = start.kept ?? (await keepBody(start.body, 'none', outer?.scrubber));
     const claim = await recordStarted(jobName, isDryRun, start, kept);
@@ -96,7 +100,7 @@ async function startRun(name: string, start: RunStart): Promise<ActiveRun | RunE
     const trace = start.trace ?? outer?.trace;
     const run = new ActiveRun({ id, attempt, jobName, isDryRun, timeoutMs, trace, cursor, onlyKeys, countWrites: start.countWrites, scrubber: kept.scrubber }, RUN_RECORDS);
     for (const line of start.lines ?? []) run.keepLine(line);
-    addActiveRun(run, since, outer !== undefined);
+    addActiveRun(run, since, isNested);
     return run;
   } finally {
     giveRoomBack(start.body);

@@ -2,6 +2,7 @@ import type { RunRecords } from '../lib/active-run.js';
 import logger from '../lib/logging.js';
 import { RunFailureBuffer } from '../lib/run-failure-buffer.js';
 import { createRunLogBuffer, type LogRoom } from '../lib/run-log-buffer.js';
+import { runOutsideScope } from '../lib/run-scope.js';
 import { BatchJobRunLog } from './batch-job-run-log.js';
 import { saveCursor } from './run-cursor.js';
 import { insertFailures } from './run-failures.js';
@@ -18,7 +19,7 @@ export const RUN_RECORDS: RunRecords = {
       write: (lines) => BatchJobRunLog.insertLines(id, attempt, lines),
       room: ROOM,
       onError: sayOnce,
-      onLoss: (error) => logger.error(error, { tag: TAG, during: 'keeping the log of a run', runId: id }),
+      onLoss: (error) => runOutsideScope(() => logger.error(error, { tag: TAG, during: 'keeping the log of a run', runId: id })),
     }),
   openFailures: ({ id, attempt }) =>
     new RunFailureBuffer(
@@ -36,5 +37,6 @@ function sayOnce(error: unknown): void {
   const now = performance.now();
   if (now - saidAt < SILENCE_MS) return;
   saidAt = now;
-  logger.error(error, { tag: TAG, during: 'keeping the logs of runs', note: 'their lines wait, and are tried again' });
+  // It is no line of the run whose lines were written.
+  runOutsideScope(() => logger.error(error, { tag: TAG, during: 'keeping the logs of runs', note: 'their lines wait, and are tried again' }));
 }

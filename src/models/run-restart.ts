@@ -49,7 +49,7 @@ export const BEGIN_ANEW = takeOver('false');
 const RESTART = `
   with run as (
     update batch_job_run
-    set status = 'running', attempt = attempt + 1, "requestedBy" = coalesce($5, "requestedBy"), "isDryRun" = $8, result = null, error = null,
+    set status = 'running', attempt = attempt + 1, "requestedBy" = $5, "isDryRun" = $8, result = null, error = null,
       "httpStatus" = null, progress = null, writes = null, "startedAt" = now(), "finishedAt" = null,
       "leaseUntil" = now() + $4 * interval '1 ms', "cancelRequestedAt" = null, "cancelRequestedBy" = null, host = $6, version = $7
     where id = $1 and status = any($2) returning id, attempt, "jobName", "onlyKeys"

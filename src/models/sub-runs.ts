@@ -21,6 +21,7 @@ const open = new Map<string, SubRun>();
  */
 export async function createSubRun(name: string): Promise<{ id: string }> {
   const scope = tryRunScope();
+  if (scope?.whyNoRuns !== undefined) throw new Error(scope.whyNoRuns);
   const parent = scope?.run;
   const jobName = scope?.scrubber?.text(name) ?? name;
   const id = newRunId();

@@ -46,6 +46,7 @@ export class RunClient extends PostgresClient {
     database?.open();
     const settings = (this.connectionSettings ?? (await this.connectionConfigProvider?.())) as ClientConfig;
     const connection = new RunConnection(settings, this.isReadOnly ?? database?.isDryRun ?? false);
+    connection.hasSetUp = Boolean(this.searchPath ?? this.config.pool?.afterCreate);
     connection.on('error', (error: Error) => dispose(connection, error));
     connection.on('end', () => {
       dispose(connection, 'Connection ended');
@@ -67,7 +68,7 @@ export class RunClient extends PostgresClient {
     database?.open();
     for (;;) {
       const connection = await (database ? acquireFor(this, database) : (super.acquireConnection() as Promise<RunConnection>));
-      const isReady = await ready(this, connection, database);
+      const isReady = await ready(connection, database);
       const refusal = database?.refusal;
       if (isReady && !refusal) {
         if (!database) return connection;
@@ -139,9 +140,8 @@ async function acquireFor(client: RunClient, database: RunDatabase): Promise<Run
 }
 
 /** @returns false when the connection is no good; it was closed, and there will be others */
-function ready({ searchPath, config }: RunClient, connection: RunConnection, user: RunDatabase | undefined): Promise<boolean> | boolean {
-  // A reset would undo what was set up when it was opened.
-  if ((searchPath ?? config.pool?.afterCreate) && connection.needsResetFor(user)) connection.isSpent = true;
+function ready(connection: RunConnection, user: RunDatabase | undefined): Promise<boolean> {
+  if (connection.hasSetUp && connection.needsResetFor(user)) connection.isSpent = true;
   return connection.readyFor(user);
 }
 

@@ -31,6 +31,8 @@ export class RunConnection extends DriverClient implements HeldConnection {
   /** It is closed instead of being handed out again: it was cancelled, holds an open transaction, or could not be reset. */
   isSpent = false;
   readonly isReadOnly: boolean;
+  /** Something was set up in its session when it was opened, which a reset would undo: it is closed instead. */
+  hasSetUp = false;
   giveBack: () => Promise<void> = () => this.end().catch(ignore);
   readonly #count = new WriteCount((writes) => this.run?.addWrites(writes));
   readonly #exactCount = new ExactCount(this.#count);
@@ -88,7 +90,10 @@ export class RunConnection extends DriverClient implements HeldConnection {
 
   /** The run is over: its locks, and whatever else its session holds, end now, and not when the connection is next used. */
   leave(user: RunDatabase): void {
-    if (this.isUsedBy(user) && !this.isSpent && !this.#isGone) void this.#session.reset();
+    if (!this.isUsedBy(user) || this.isSpent || this.#isGone) return;
+    if (!this.hasSetUp) return void this.#session.reset();
+    this.isSpent = true;
+    this.end().catch(ignore);
   }
 
   /** The server's part of the session, and the driver's. A dry run's connection is then read-only by default again, or is refused. */
