@@ -11,7 +11,7 @@ import { legacyPath } from './handlers/legacy-path.js';
 import { ownHostHandler } from './handlers/own-host-handler.js';
 import { plainAddressHandler } from './handlers/plain-address-handler.js';
 import { rateLimitHandler } from './handlers/rate-limit-handler.js';
-import { readBody, withBody } from './handlers/read-body.js';
+import { awaitTurn, readBody, withBody } from './handlers/read-body.js';
 import { rehearseHandler } from './handlers/rehearse-handler.js';
 import { cancelRunHandler, resumeRunHandler, retryRunHandler } from './handlers/run-control-handlers.js';
 import { runFailuresHandler } from './handlers/run-failures-handler.js';
@@ -59,7 +59,7 @@ export function createApp({ registry, bodyLimit, whyNotReady, authenticate, isLo
   if (rateLimit) app.use(rateLimitHandler(rateLimit));
 
   const admit = admissionHandler(whyFull);
-  const works = (handler: RequestHandler) => [readBody(bodyLimit), inPlace(withBody(handler))];
+  const works = (handler: RequestHandler) => [readBody(bodyLimit), awaitTurn, inPlace(withBody(handler))];
   const run = [may('run'), dryRunQueryHandler, admit, requireJob(registry), ...works(scriptExecuteHandler(registry))];
   app.post('/jobs/:slug', run);
   app.post('/jobs/:slug/rehearse', may('run'), dryRunQueryHandler, admit, requireJob(registry), ...works(rehearseHandler(registry)));

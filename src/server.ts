@@ -27,7 +27,7 @@ async function main(): Promise<void> {
   loadEnvFile();
   const { deployment, shutdownGrace } = envConfig();
   // Only now: some modules read the environment as they are loaded, and it was not checked before.
-  const [{ startService }, { default: logger }] = await Promise.all([import('./service.js'), import('./lib/logging.js')]);
+  const [{ startService }, { default: logger }, { runOutsideScope }] = await Promise.all([import('./service.js'), import('./lib/logging.js'), import('./lib/run-scope.js')]);
   const service = await startService(source, { isLive });
 
   let stopping: Promise<void> | undefined;
@@ -49,7 +49,8 @@ async function main(): Promise<void> {
   // A signal and an exception may both come: it stops once, and the exit code tells the worse.
   const stop = (why: string, code: number): void => {
     exitCode = Math.max(exitCode, code);
-    stopping ??= stopService(why);
+    // An exception comes in the context of the job that threw it, and the stop is no part of its run.
+    stopping ??= runOutsideScope(() => stopService(why));
   };
   listenForInterruption({ onFirst: (signal) => stop(signal, 0) });
   // A promise that a job let go of harms nobody else. Node gives the handler that job's context, so the line is the run's.

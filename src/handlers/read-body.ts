@@ -18,6 +18,8 @@ export function readBody(limit: number): RequestHandler {
     res.once('close', giveRoom);
     readBytes(req, res, (error?: unknown) => {
       if (error) return next(refusalOf(error, limit));
+      // The body parser passes over a body whose caller hung up before it was read, without an error: it would be taken for none.
+      if (announcesBody(req) && !(Buffer.isBuffer(req.body) && req.complete)) return next(new ServiceError(400, 'The body could not be read: its caller hung up before it was there.'));
       if (Buffer.isBuffer(req.body)) received.set(req, req.body);
       req.body = undefined;
       rooms.set(req, giveRoom);
@@ -28,6 +30,8 @@ export function readBody(limit: number): RequestHandler {
 
 const rooms = new WeakMap<Request, () => void>();
 
+const announcesBody = ({ headers }: Request): boolean => headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+
 /** What it may become: the limit where that is not said, or is said of compressed bytes. */
 function announcedBytes({ headers }: Request, limit: number): number {
   const length = headers['content-length'];
@@ -35,6 +39,29 @@ function announcedBytes({ headers }: Request, limit: number): number {
   const isPlain = headers['content-encoding'] === undefined || headers['content-encoding'] === 'identity';
   return isPlain ? Math.min(Number(length), limit) : limit;
 }
+
+/** Waits until a large body may be parsed. A caller that hangs up meanwhile gives up its turn. */
+export const awaitTurn: RequestHandler = async (req, res, next) => {
+  const leaving = new AbortController();
+  const hangUp = (): void => leaving.abort(new ServiceError(400, 'The caller hung up before its body was looked at.'));
+  res.once('close', hangUp);
+  try {
+    if (res.closed) hangUp();
+    const give = await roomToParse(received.get(req)?.length ?? 0, leaving.signal);
+    turns.set(req, give);
+    // Whatever becomes of the request, such as a refusal before the body is parsed.
+    res.once('close', give);
+  } catch (error) {
+    received.delete(req);
+    throw error;
+  } finally {
+    res.off('close', hangUp);
+  }
+  next();
+};
+
+/** What gives back the room of a body whose turn it is. */
+const turns = new WeakMap<Request, () => void>();
 
 /**
  * Makes `req.body` of the bytes that readBody has read: JSON, whether it is called that or application/octet-stream (which is
@@ -46,7 +73,7 @@ export const withBody =
   (handler: RequestHandler): RequestHandler =>
   async (req, res, next) => {
     const bytes = received.get(req);
-    const giveParsedRoom = await roomToParse(bytes?.length ?? 0);
+    const giveParsedRoom = turns.get(req)!;
     try {
       await inTurn(() => {
         received.delete(req);

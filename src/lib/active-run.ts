@@ -31,6 +31,8 @@ export interface ActiveRunStart {
   readonly countWrites: 'exact' | undefined;
   /** Keeps the personal data of its body out of what it leaves behind. */
   readonly scrubber: Scrubber | undefined;
+  /** The run in which it was started. */
+  readonly outer?: RunScope | undefined;
 }
 
 /** Written by the service itself, on the job's connections. */
@@ -70,6 +72,7 @@ export class ActiveRun implements CurrentRun, RunScope {
   #toldWrites: string | undefined;
   readonly #startedAt = Date.now();
   readonly #records: RunRecords;
+  readonly #outer: RunScope | undefined;
   #controller: AbortController | undefined;
   #stopReason: Error | undefined;
   #isOver = false;
@@ -86,6 +89,7 @@ export class ActiveRun implements CurrentRun, RunScope {
     this.onlyKeys = start.onlyKeys;
     this.countWrites = start.countWrites;
     this.scrubber = start.scrubber;
+    this.#outer = start.outer;
     this.#records = records;
   }
 
@@ -108,7 +112,7 @@ export class ActiveRun implements CurrentRun, RunScope {
 
   get database(): RunDatabase {
     if (!this.openedDatabase) {
-      this.openedDatabase = new RunDatabase(this, UNCOUNTED);
+      this.openedDatabase = new RunDatabase(this, UNCOUNTED, this.#outer?.database);
       // Asked for by what the job has left behind: it is refused.
       if (this.#isOver) void this.openedDatabase.close();
     }

@@ -1,7 +1,7 @@
 import type { ZodType } from 'zod';
 import { envConfig } from './env-config.js';
 import { inTurn } from './loop-turns.js';
-import { fieldError } from './problem.js';
+import { bodyDoesNotFit, parseBody } from './parse-body.js';
 import type { Scrubber } from './personal-data/scrubber.js';
 import { DryRunWrite } from './run-knex/errors.js';
 import { RunDatabase } from './run-knex/run-database.js';
@@ -97,9 +97,9 @@ export class BodyCheck implements CurrentRun, RunScope {
   async parse(RequestBody: ZodType, body: unknown): Promise<unknown> {
     try {
       // Its time begins with its turn.
-      const result = await inTurn(() => this.#inTime(() => RequestBody.safeParseAsync(body)));
-      if (result.success) return result.data;
-      throw new ServiceError(400, 'The body does not fit.', { errors: result.error.issues.map(fieldError) });
+      const result = await inTurn(() => this.#inTime(() => parseBody(RequestBody, body)));
+      if ('data' in result) return result.data;
+      throw bodyDoesNotFit(result);
     } catch (error) {
       throw error instanceof DryRunWrite ? new ServiceError(500, WROTE, { cause: error }) : error;
     } finally {

@@ -53,11 +53,12 @@ const waiting: Waiting[] = [];
 /**
  * Waits until a body of so many bytes may be parsed: in the order they come, and one at least, however large.
  * @returns what gives the room back; to be called once the run has started
- * @throws {ServiceError} 503 when that takes longer than 10 s
+ * @throws {ServiceError} 503 when that takes longer than 10 s; the signal's reason when it fires before
  */
-export async function roomToParse(bytes: number): Promise<() => void> {
+export async function roomToParse(bytes: number, signal?: AbortSignal): Promise<() => void> {
+  signal?.throwIfAborted();
   if (bytes <= LARGE_BYTES) return NOTHING;
-  if (waiting.length > 0 || !hasRoom(bytes)) await untilRoom(bytes);
+  if (waiting.length > 0 || !hasRoom(bytes)) await untilRoom(bytes, signal);
   else parsedBytes += bytes;
   return once(() => {
     parsedBytes -= bytes;
@@ -67,14 +68,22 @@ export async function roomToParse(bytes: number): Promise<() => void> {
 
 const hasRoom = (bytes: number): boolean => parsedBytes === 0 || parsedBytes + bytes <= MOST_PARSED_BYTES;
 
-function untilRoom(bytes: number): Promise<void> {
+function untilRoom(bytes: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
-    const entry = { bytes, enter: () => (clearTimeout(timer), resolve()) };
-    const timer = setTimeout(() => {
+    const leave = (reason: unknown): void => {
+      stopWaiting();
       waiting.splice(waiting.indexOf(entry), 1);
-      reject(tooMany());
+      reject(reason as Error);
       letIn();
-    }, LONGEST_WAIT_MS);
+    };
+    const onAbort = (): void => leave(signal?.reason);
+    const stopWaiting = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+    };
+    const entry = { bytes, enter: () => (stopWaiting(), resolve()) };
+    const timer = setTimeout(() => leave(tooMany()), LONGEST_WAIT_MS);
+    signal?.addEventListener('abort', onAbort);
     waiting.push(entry);
   });
 }

@@ -7,9 +7,9 @@ const ADDRESS = /:\/\/[^\s/?#:@]*:[^\s/]+@/g;
 const JSON_WEB_TOKEN = /(?<![\w-])(?=[\w-]*?eyJ[\w-]{5})[\w-]+\.eyJ[\w-]{5,}\.[\w-]*/g;
 /** As the header Authorization holds it, 16 characters or more: 'basic information' is none. */
 const BEARER = /\b(bearer|basic) +(?=[\w.~+/-]*[\d=])[\w.~+/-]{16,}=*/gi;
-/** A header in a text: in JSON, as util.inspect shows it, or as HTTP writes it. */
+/** A header in a text: in JSON, as util.inspect shows it, or as HTTP writes it: then all of its line is its value. */
 const HEADER =
-  /\b((?:set-|proxy-|x-serverless-)?(?:cookie|authorization)|x-[\w-]{0,60}(?:assertion|key|secret|token))(\\{0,8}["']?\s{0,3}[:=]\s{0,3}\\{0,8})(?:"(?:[^"\\]|\\[^])*"?|'(?:[^'\\]|\\[^])*'?|\[[^\]]*\]?|[^\s=;"']{1,100}=[^\r\n]*)/gi;
+  /\b((?:set-|proxy-|x-serverless-)?(?:cookie|authorization)|x-[\w-]{0,60}(?:assertion|key|secret|token))(\\{0,8}["']?\s{0,3}[:=]\s{0,3}\\{0,8})(?:"(?:[^"\\]|\\[^])*"?|'(?:[^'\\]|\\[^])*'?|\[[^\]]*\]?|(?<=:[ \t]{0,3})[^\s"'\\[{,][^\r\n]*|[^\s=;"']{1,100}=[^\r\n]*)/gi;
 
 /** One of these stands in every text that holds such a thing. */
 const MARK = /eyJ|(?:bearer|basic) |cookie|authorization|x-/i;

@@ -1,6 +1,6 @@
-/** isDryRun, and what callers write for it: dryRun, dry_run, is-dry-run, IsDryRun. */
-const DRY_RUN_NAME = /^(?:is[-_ ]?)?dry[-_ ]?run$/i;
-const LONGEST_NAME = 'is-dry-run'.length;
+/** isDryRun, and what callers write for it: dryRun, dry_run, is-dry-run, IsDryRun, dryRunMode. */
+const DRY_RUN_NAME = /^[^a-z]*(?:is)?[^a-z]*dry[^a-z]*run[^a-z]*(?:mode|only)?[^a-z]*$/i;
+const LONGEST_NAME = 40;
 
 /** Texts that say no, in query strings, flags and forms. */
 const NO = new Set(['', 'false', '0', 'no', 'n', 'off', 'f', 'disabled']);

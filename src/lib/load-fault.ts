@@ -2,6 +2,7 @@ import path from 'node:path';
 import { attempt } from './attempt.js';
 import { describeError } from './error-description.js';
 import { JobShapeError } from './job-module.js';
+import { MarkFault } from './personal-data/mark-faults.js';
 import { withoutCredentials } from './credentials.js';
 
 const MOST_REASON = 1_000;
@@ -28,7 +29,7 @@ export function loadFaultForViewers(thrown: unknown, file: string): string {
   const found = (thrown as Error | undefined)?.cause;
   const own = found instanceof Error ? (found.cause as unknown) : undefined;
   if (own === undefined && found instanceof Error) return withoutFolders(loadFault(thrown));
-  if (own instanceof JobShapeError) return `${file} cannot be loaded: ${own.message}`;
+  if (own instanceof JobShapeError || own instanceof MarkFault) return `${file} cannot be loaded: ${own.message}`;
   return `${file} cannot be loaded: ${kindOf(own)}${placeIn(file, own)}. The log of the service says more; so does npm run -s job -- list.`;
 }
 

@@ -27,7 +27,7 @@ export function problemOf(error: unknown): Problem {
   try {
     if (error instanceof StatusError) return problemOfStatusError(error);
     if (error instanceof ServiceError) return problemOfServiceError(error);
-    if (isZodError(error)) return { ...blank(400), detail: 'The body does not fit.', errors: error.issues.map(fieldError) };
+    if (isZodError(error)) return { ...blank(400), detail: 'The body does not fit.', errors: fieldErrors(error.issues.slice(0, MOST_ISSUES)) };
     if (isPoolExhausted(error)) return { ...blank(503), detail: 'No database connection came free in time. Send it again.' };
   } catch {
     // What cannot even be looked at is like any other unknown error.
@@ -90,5 +90,13 @@ const isPoolExhausted = (error: unknown): boolean =>
   // A query that passed its author's own .timeout() has the same name.
   error instanceof Error && error.name === 'KnexTimeoutError' && /acquiring a connection/.test(error.message);
 
-/** One issue of Zod's, without the value that was received. */
-export const fieldError = ({ path, message, code }: ZodIssue): FieldError => ({ path: path.map(String).join('.'), message, code });
+/** As many are told. */
+const MOST_ISSUES = 100;
+
+/** Zod's issues, without the values that were received. */
+export const fieldErrors = (issues: readonly ZodIssue[]): FieldError[] =>
+  issues.map(({ path, message, code }) => ({ path: path.map(String).join('.').slice(0, MOST_PATH), message: message.slice(0, MOST_MESSAGE), code }));
+
+/** Characters. A path may hold names that the caller made up, and a message lists all keys that are not known. */
+const MOST_PATH = 1_000;
+const MOST_MESSAGE = 2_000;

@@ -58,7 +58,9 @@ async function runDown(trx: Knex.Transaction, name: string, down: NonNullable<Mi
   const audit: AuditState = await auditState(trx);
   const before = await columnsOf(trx);
   if (mode === 'preview') await trx.raw('savepoint before_down');
+  const transaction = await transactionId(trx);
   await down(trx);
+  if ((await transactionId(trx)) !== transaction) throw new RollBackRefused(`${name} ended the transaction in which it was to be taken back, so part of it may be done: look at the database. ${ONE_TRANSACTION}`);
   await trx(MIGRATION_TABLE).where({ name }).delete();
   const fault = faultOfAudit(audit, await auditState(trx));
   if (fault !== undefined) throw new RollBackRefused(`${name} is not taken back: ${fault}. Nothing was changed. ${KEEP_IT}`);
@@ -66,6 +68,13 @@ async function runDown(trx: Knex.Transaction, name: string, down: NonNullable<Mi
   if (mode === 'for good') return losses;
   await trx.raw('rollback to savepoint before_down');
   return Promise.all(losses.map(async ({ what, table }): Promise<Loss> => (table === undefined ? { what } : { what, rows: await countRows(trx, table) })));
+}
+
+const ONE_TRANSACTION = 'Its down must not commit or roll back by itself. Write a new migration that undoes it.';
+
+async function transactionId(trx: Knex.Transaction): Promise<string> {
+  const { rows } = await trx.raw<{ rows: { id: string }[] }>('select pg_current_xact_id()::text as id');
+  return rows[0]!.id;
 }
 
 const KEEP_IT =
@@ -89,6 +98,8 @@ async function downOf({ folder, importFile }: Migrations, name: string): Promise
   if (config?.transaction === false) {
     throw new RollBackRefused(`${name} does not run in a transaction, so what it does to the audit trail could not be undone. Write a new migration that undoes it.`);
   }
+  // A word in a comment or a name is refused too: what is committed cannot be taken back.
+  if (/\b(?:commit|rollback)\b/i.test(down.toString())) throw new RollBackRefused(`${name} is not taken back: its down has COMMIT or ROLLBACK in it. ${ONE_TRANSACTION}`);
   return down;
 }
 

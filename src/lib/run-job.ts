@@ -1,6 +1,6 @@
 import type { Request } from 'express';
 import { recordRun, type FinishedRun, type RunElsewhere } from '../models/run-lifecycle.js';
-import { keepBody } from '../models/run-body.js';
+import { keepBody, withParsed } from '../models/run-body.js';
 import type { RunStart } from '../models/run-start.js';
 import { requireNamed } from './auth/require-named.js';
 import type { Caller } from './auth/callers.js';
@@ -10,7 +10,7 @@ import type { LoadedJob } from './job-module.js';
 import type { Job } from './job-registry.js';
 import { knowsDryRun } from './knows-dry-run.js';
 import { newRunId } from './run-id.js';
-import { tryRunScope } from './run-scope.js';
+import { runInScope, tryRunScope } from './run-scope.js';
 import { ServiceError } from './service-error.js';
 
 /** Who asks for a run, and with what. */
@@ -64,10 +64,12 @@ async function prepare(job: Job, call: JobCall): Promise<Prepared> {
   const { lines } = check;
   try {
     const parsed = await check.parse(RequestBody, body);
+    // What the schema made of personal data is personal too.
+    const keptOf = kept.isRedacted ? await runInScope(check, () => withParsed(kept, parsed, RequestBody)) : kept;
     const parsedWish = dryRunWishIn(parsed);
     if (wish !== undefined && parsedWish === undefined && !knowsDryRun(RequestBody, wish)) throw dryRunNotKnown(wish);
     // The body goes in as it came: the job parses it itself, and a schema that transforms must not do so twice.
-    return { ...prepared, isDryRun: isDryRun || parsedWish !== undefined, lines, work };
+    return { ...prepared, kept: keptOf, isDryRun: isDryRun || parsedWish !== undefined, lines, work };
   } catch (error) {
     return { ...prepared, lines, work: () => Promise.reject(error) };
   }

@@ -39,6 +39,13 @@ export async function keepBody(body: unknown, schema: BodySchema, outer?: Scrubb
   return inTurn(() => keptOf(text, schema, outer));
 }
 
+/** The same, which also keeps out of what the run leaves behind the personal data that `parsed`, which the schema made of the body, holds in another form. */
+export async function withParsed(kept: KeptBody, parsed: unknown, schema: ZodType): Promise<KeptBody> {
+  const text = await inTurn(() => textOf(parsed));
+  const redacted = text === undefined ? undefined : await inTurn(() => redactedOf(text, schema));
+  return redacted ? { ...kept, scrubber: combineScrubbers(kept.scrubber, createScrubber(redacted.values)) } : kept;
+}
+
 const textOf = (body: unknown): string | undefined => (body === undefined ? undefined : toJson(body).text);
 
 function keptOf(text: string | undefined, schema: BodySchema, outer: Scrubber | undefined): KeptBody {

@@ -93,12 +93,13 @@ async function startRun(name: string, start: RunStart): Promise<ActiveRun | RunE
   beginStart(isNested);
   try {
     const kept = start.kept ?? (await keepBody(start.body, 'none', outer?.scrubber));
-    const claim = await recordStarted(jobName, isDryRun, start, kept);
+    const requestedBy = start.requestedBy && (outer?.scrubber?.text(start.requestedBy) ?? start.requestedBy);
+    const claim = await recordStarted(jobName, isDryRun, { ...start, requestedBy }, kept);
     if (!claim.claimed) return { id: claim.id, elsewhere: true };
     const { id, attempt, cursor, onlyKeys } = claim;
     const timeoutMs = Math.min(start.timeoutMs ?? envConfig().runTimeout, LONGEST_TIMEOUT_MS);
     const trace = start.trace ?? outer?.trace;
-    const run = new ActiveRun({ id, attempt, jobName, isDryRun, timeoutMs, trace, cursor, onlyKeys, countWrites: start.countWrites, scrubber: kept.scrubber }, RUN_RECORDS);
+    const run = new ActiveRun({ id, attempt, jobName, isDryRun, timeoutMs, trace, cursor, onlyKeys, countWrites: start.countWrites, scrubber: kept.scrubber, outer }, RUN_RECORDS);
     for (const line of start.lines ?? []) run.keepLine(line);
     addActiveRun(run, since, isNested);
     return run;

@@ -131,18 +131,28 @@ const FINISHES = rowSource<Finish>('done', [
   { name: 'keeps', type: 'boolean', of: ({ keepsBody }) => keepsBody ?? false },
 ]);
 
-const finish = (rows: string): string => `
+/** Failed items of an earlier attempt may be tried again too. Only then is their table looked at: while somebody has it locked, no other outcome waits. */
+const mayHaveOlderFailures = ({ attempt, status }: Finish): boolean => attempt > 1 && status === 'succeeded';
+const OLDER_FAILURES = 'exists (select from batch_job_run_failure failure where failure."runId" = run.id)';
+
+const finish = (rows: string, olderFailures: string): string => `
   update batch_job_run run
   set status = done.status, "httpStatus" = done.http, result = done.result, error = done.error,
     progress = coalesce(done.progress, run.progress), writes = coalesce(done.writes, run.writes),
     "sealedBody" = case when run."sealedBody" is null or done.status <> 'succeeded' or done.keeps
-      -- Those of an earlier attempt may be tried again too.
-      or exists (select from batch_job_run_failure failure where failure."runId" = run.id) then run."sealedBody" end,
+      or ${olderFailures} then run."sealedBody" end,
     "finishedAt" = now(), "leaseUntil" = null
   from ${rows}
   where run.id = done.id and run.attempt = done.attempt and run.status = 'running'`;
 
-const FINISH = finish(FINISHES.arrays.text);
+const FINISH = finish(FINISHES.arrays.text, 'false');
+const FINISH_LATER_ATTEMPTS = finish(FINISHES.arrays.text, OLDER_FAILURES);
+
+function largeFinish(runs: readonly Finish[]) {
+  const isLater = runs.some(mayHaveOlderFailures);
+  const text = finish(FINISHES.scalars.text(runs.length), isLater ? OLDER_FAILURES : 'false');
+  return { name: `finish-${runs.length}-large-${isLater ? 'later-attempts' : 'runs'}`, text, values: FINISHES.scalars.values(inOrder(runs)) };
+}
 
 const bytesOfFinish = ({ result, error, progress, writes }: Finish): number =>
   (result?.length ?? 0) + (error?.length ?? 0) + (progress?.length ?? 0) + (writes?.length ?? 0);
@@ -151,9 +161,12 @@ const bytesOfFinish = ({ result, error, progress, writes }: Finish): number =>
 const inOrder = (runs: readonly Finish[]): readonly Finish[] => (runs.length > 1 ? runs.toSorted((a, b) => (a.id < b.id ? -1 : 1)) : runs);
 
 const finishes = lanes<Finish, FinishResult>(bytesOfFinish, {
-  small: (runs) => writeFinishes(runs, { name: 'finish-runs', text: FINISH, values: FINISHES.arrays.values(inOrder(runs)) }),
+  small(runs) {
+    const statement = runs.some(mayHaveOlderFailures) ? { name: 'finish-later-attempts', text: FINISH_LATER_ATTEMPTS } : { name: 'finish-runs', text: FINISH };
+    return writeFinishes(runs, { ...statement, values: FINISHES.arrays.values(inOrder(runs)) });
+  },
   large: (runs) =>
-    writeFinishes(runs, { name: `finish-${runs.length}-large-runs`, text: finish(FINISHES.scalars.text(runs.length)), values: FINISHES.scalars.values(inOrder(runs)) }),
+    writeFinishes(runs, largeFinish(runs)),
 });
 
 async function writeFinishes(runs: readonly Finish[], statement: Statement): Promise<readonly FinishResult[]> {

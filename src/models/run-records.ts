@@ -19,7 +19,8 @@ export const RUN_RECORDS: RunRecords = {
       write: (lines) => BatchJobRunLog.insertLines(id, attempt, lines),
       room: ROOM,
       onError: sayOnce,
-      onLoss: (error) => runOutsideScope(() => logger.error(error, { tag: TAG, during: 'keeping the log of a run', runId: id })),
+      // Later: it is heard of while a line is logged, and a line that is logged meanwhile is dropped.
+      onLoss: (error) => setImmediate(() => runOutsideScope(() => logger.error(error, { tag: TAG, during: 'keeping the log of a run', runId: id }))),
     }),
   openFailures: ({ id, attempt }) =>
     new RunFailureBuffer(

@@ -18,7 +18,9 @@ export class SchemaFault extends Error {
  */
 export async function schemaFault(expected: readonly string[]): Promise<string | undefined> {
   try {
-    const { rows } = await recorderPool.query<{ name: string }>({ text: `select name from ${MIGRATION_TABLE}`, values: [] });
+    const { rows } = await recorderPool.query<{ name: string; isReadOnly: boolean }>({ text: `select name, current_setting('transaction_read_only') = 'on' as "isReadOnly" from ${MIGRATION_TABLE}`, values: [] });
+    // As after a failover, where the old address leads to a standby.
+    if (rows[0]?.isReadOnly) return 'The database is read-only, so no run can be recorded: is it a standby?';
     const present = new Set(rows.map(({ name }) => name));
     const missing = expected.filter((name) => !present.has(name));
     if (missing.length === 0) return undefined;

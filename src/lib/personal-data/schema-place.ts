@@ -19,6 +19,8 @@ export interface Place {
   readonly inside: Mark | undefined;
   /** One of its schemas is said not to be personal, and none is marked. */
   readonly isSaidNotPersonal: boolean;
+  /** All that its schemas say is that anything may stand there. */
+  readonly saysNothing: boolean;
   /** The kinds of its schemas, such as object and union. */
   readonly types: ReadonlySet<string>;
   /** The fields that are known by their names. */
@@ -80,6 +82,7 @@ class DescribedPlace implements Place {
   readonly inside: Mark | undefined;
   readonly isSaidNotPersonal: boolean;
   readonly types: ReadonlySet<string>;
+  readonly saysNothing: boolean;
   readonly names: ReadonlySet<string>;
   readonly indexes: number;
   readonly #parts = new Map<string | number, Place>();
@@ -89,12 +92,17 @@ class DescribedPlace implements Place {
     this.inside = strongest(nodes.map(({ inside }) => inside));
     this.isSaidNotPersonal = this.mark === undefined && nodes.some((node) => node.isSaidNotPersonal);
     this.types = new Set(nodes.map(({ type }) => type));
+    this.saysNothing = this.mark === undefined && !this.isSaidNotPersonal && [...this.types].every((type) => type === 'unknown' || type === 'any');
     this.names = new Set(nodes.flatMap(({ fields, checked }) => [...fields.keys(), ...checked.keys()]));
     this.indexes = nodes.reduce((most, { items }) => Math.max(most, items.length), 0);
   }
 
   readonly field = (name: string): Place => {
-    if (!this.names.has(name)) return this.otherFields();
+    if (!this.names.has(name)) {
+      const other = this.otherFields();
+      // `.loose()` lets other fields be, and says nothing of them.
+      return this.names.size > 0 && other.saysNothing ? NOWHERE : other;
+    }
     return this.#part(`.${name}`, ({ fields, checked, otherFields }) => [...(fields.get(name) ?? otherFields), ...(checked.get(name) ?? [])]);
   };
 
@@ -112,7 +120,7 @@ class DescribedPlace implements Place {
   }
 }
 
-const EMPTY = { id: -1, isKnown: false, mark: undefined, inside: undefined, isSaidNotPersonal: false, types: new Set<string>(), names: new Set<string>(), indexes: 0 };
+const EMPTY = { id: -1, isKnown: false, mark: undefined, inside: undefined, isSaidNotPersonal: false, types: new Set<string>(), saysNothing: false, names: new Set<string>(), indexes: 0 };
 
 /** A place that no schema describes. */
 export const NOWHERE: Place = { ...EMPTY, field: () => NOWHERE, otherFields: () => NOWHERE, keys: () => NOWHERE, item: () => NOWHERE };

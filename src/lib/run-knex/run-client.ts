@@ -71,8 +71,9 @@ export class RunClient extends PostgresClient {
       const isReady = await ready(connection, database);
       const refusal = database?.refusal;
       if (isReady && !refusal) {
+        connection.isHeldOutside = !database;
         if (!database) return connection;
-        connection.giveBack = () => this.releaseConnection(connection);
+        connection.giveBack = () => takeBack(this, connection);
         bind(connection, database);
         return connection;
       }
@@ -81,15 +82,9 @@ export class RunClient extends PostgresClient {
     }
   }
 
+  /** One that was given back before is somebody else's by now. */
   override async releaseConnection(connection: RunConnection): Promise<void> {
-    // Else the transaction in which the guard has the statement of a dry run would be taken for one left open.
-    if (connection.isReadOnly) await connection.settled();
-    if (connection.getTransactionStatus() !== 'I') connection.isSpent = true;
-    connection.run?.letGo(connection);
-    // One that is spent stays bound, so that a late query of the run is told why it is refused.
-    if (connection.isSpent) connection.end().catch(ignore);
-    else connection.run = undefined;
-    poolOf(this, connection)?.release(connection);
+    if (connection.isHeldByCaller()) await takeBack(this, connection);
   }
 
   /** As knex does it, but without binding the callback to its context: a promise needs none of that. */
@@ -128,6 +123,18 @@ export class RunClient extends PostgresClient {
 }
 
 const poolOf = (client: RunClient, { isReadOnly }: { readonly isReadOnly: boolean }): RunPool | undefined => (isReadOnly ? client.readOnlyPool : client.pool);
+
+async function takeBack(client: RunClient, connection: RunConnection): Promise<void> {
+  // Else the transaction in which the guard has the statement of a dry run would be taken for one left open.
+  if (connection.isReadOnly) await connection.settled();
+  if (connection.getTransactionStatus() !== 'I') connection.isSpent = true;
+  connection.isHeldOutside = false;
+  connection.run?.letGo(connection);
+  // One that is spent stays bound, so that a late query of the run is told why it is refused.
+  if (connection.isSpent) connection.end().catch(ignore);
+  else connection.run = undefined;
+  poolOf(client, connection)?.release(connection);
+}
 
 async function acquireFor(client: RunClient, database: RunDatabase): Promise<RunConnection> {
   const pool = poolOf(client, { isReadOnly: database.isDryRun });

@@ -28,6 +28,8 @@ const NOTHING = { command: 'ROLLBACK', rowCount: null, oid: 0, rows: [], fields:
 export class RunConnection extends DriverClient implements HeldConnection {
   /** The run that it works for; undefined while it is free, or used outside runs. */
   run: RunDatabase | undefined;
+  /** Code outside runs has it. */
+  isHeldOutside = false;
   /** It is closed instead of being handed out again: it was cancelled, holds an open transaction, or could not be reset. */
   isSpent = false;
   readonly isReadOnly: boolean;
@@ -101,7 +103,7 @@ export class RunConnection extends DriverClient implements HeldConnection {
     await super.query('discard all');
     this._types.text = {};
     this._types.binary = {};
-    this.removeAllListeners('notification').removeAllListeners('notice');
+    this.removeAllListeners('notification').removeAllListeners('notice').removeAllListeners('drain');
     if (this.isReadOnly && this.#guard.reportedDefault !== 'on') await this.requireReadOnly();
   }
 
@@ -125,11 +127,8 @@ export class RunConnection extends DriverClient implements HeldConnection {
   override query(config: unknown, values?: unknown, callback?: unknown): unknown {
     const { run } = this;
     if (config === null || config === undefined) return super.query(config, values, callback);
-    if (!run) {
-      // Nothing would count it, or keep it from writing in a dry run.
-      if (currentDatabase()) throw new ConnectionGivenBack();
-      return super.query(config, values, callback);
-    }
+    if (!this.#isForCaller()) throw new ConnectionGivenBack();
+    if (!run) return super.query(config, values, callback);
     if (isSubmittable(config)) return this.#submit(run, config, values, callback);
     const given = (typeof values === 'function' ? values : (callback ?? (config as Config).callback)) as Callback | undefined;
     const query = ownCopy(config as string | Config, typeof values === 'function' ? undefined : values);
@@ -141,6 +140,7 @@ export class RunConnection extends DriverClient implements HeldConnection {
   /** As query(), for a caller whose `query` may be changed, and whose `callback` needs no context of its own. */
   send(query: Config, callback: Callback): void {
     const { run } = this;
+    if (!this.#isForCaller()) return process.nextTick(callback, new ConnectionGivenBack());
     if (!run) return void super.query(query, undefined, callback);
     const sql = query.text ?? '';
     const { refusal } = run;
@@ -155,6 +155,23 @@ export class RunConnection extends DriverClient implements HeldConnection {
     };
     if (question) this.#sendWith(question, run, query, done);
     else super.query(query, undefined, done);
+  }
+
+  /**
+   * Whether the calling run may use it: it is its own, or that of the run around it, which must not let a dry run write. Another
+   * run's, or nobody's, would not count what it writes, nor keep it from writing in a dry run.
+   */
+  #isForCaller(): boolean {
+    const caller = currentDatabase();
+    if (!caller || caller === this.run) return true;
+    return this.run !== undefined && caller.isWithin(this.run) && (this.isReadOnly || !caller.isDryRun);
+  }
+
+  /** Whether whoever calls has it, and so may give it back. */
+  isHeldByCaller(): boolean {
+    if (!this.run) return this.isHeldOutside;
+    const caller = currentDatabase();
+    return !caller || caller.isWithin(this.run);
   }
 
   stop(): Promise<void> {

@@ -44,10 +44,21 @@ export class RunDatabase {
   #isListening = false;
   #refusal: (() => RunStopped) | undefined;
 
-  /** @param uncounted tables of the service's own, whose writes in a job's transaction (its checkpoints) are not the job's */
-  constructor(run: DatabaseRun, uncounted: readonly string[] = []) {
+  readonly #outer: RunDatabase | undefined;
+
+  /**
+   * @param uncounted tables of the service's own, whose writes in a job's transaction (its checkpoints) are not the job's
+   * @param outer of the run in which it was started
+   */
+  constructor(run: DatabaseRun, uncounted: readonly string[] = [], outer?: RunDatabase) {
     this.#run = run;
     this.#uncounted = uncounted;
+    this.#outer = outer;
+  }
+
+  /** Whether its run is `other`'s, or was started inside that. */
+  isWithin(other: RunDatabase): boolean {
+    return this === other || this.#outer?.isWithin(other) === true;
   }
 
   get isDryRun(): boolean {

@@ -22,7 +22,21 @@ export class RunPool extends createKnex.KnexPool<RunConnection> {
     let at = free.findLastIndex(({ resource }) => resource.isUsedBy(user));
     if (at < 0) at = free.findLastIndex(({ resource }) => !resource.needsResetFor(user));
     if (at >= 0) free.push(...free.splice(at, 1));
-    return this.acquire();
+    return this.#untilAborted(this.acquire());
+  }
+
+  /** tarn may still hand a connection to a request that was aborted while it looked at that connection: it would be nobody's for ever. */
+  #untilAborted(pending: ReturnType<RunPool['acquire']>): Pick<typeof pending, 'promise' | 'abort'> {
+    let isAborted = false;
+    const resolve = pending.resolve.bind(pending);
+    pending.resolve = (connection) => (isAborted ? void this.release(connection) : resolve(connection));
+    return {
+      promise: pending.promise,
+      abort() {
+        isAborted = true;
+        pending.abort();
+      },
+    };
   }
 
   override destroy() {
