@@ -105,7 +105,7 @@ describe('a query that nobody waits for', () => {
     for (let turns = 0; turns < 60; turns++) {
       await new TestRun({ isDryRun }).do(async () => {
         void loose.raw('select 1').then(() => undefined, () => undefined);
-        for (let turn = 0; turn < turns; turn++) await null;
+        for (let turn = 0; turn < turns; turn++) await Promise.resolve();
       });
     }
     await new TestRun({ isDryRun }).do(() => Promise.all([loose.raw('select 1'), loose.raw('select 1')]));
