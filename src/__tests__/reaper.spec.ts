@@ -3,6 +3,7 @@ import * as envConfigModule from '@commons/backend/lib/env-config.js';
 import knex from '@commons/backend/lib/knex.js';
 import { reapLostRuns } from '@commons/backend/lib/reaper.js';
 import { recorderPool } from '@commons/backend/lib/service-pools.js';
+import { BatchJob } from '@commons/backend/models/batch-job.js';
 import { waitUntil } from './helpers/wait-until.js';
 
 const { envConfig } = envConfigModule;
@@ -24,9 +25,10 @@ async function reap(times: number, bodyKeys: ReturnType<typeof envConfig>['bodyK
   return asked(/set "sealedBody" = null/);
 }
 
-beforeEach(() =>
-  knex('batch_job_run').insert({ id: RUN_ID, jobName: 'old', status: 'failed', trigger: 'http', startedAt: knex.raw(`now() - interval '60 days'`), finishedAt: knex.raw(`now() - interval '60 days'`), sealedBody: Buffer.from('sealed') }),
-);
+beforeEach(async () => {
+  await BatchJob.findOrCreateByName('old');
+  await knex('batch_job_run').insert({ id: RUN_ID, jobName: 'old', status: 'failed', trigger: 'http', startedAt: knex.raw(`now() - interval '60 days'`), finishedAt: knex.raw(`now() - interval '60 days'`), sealedBody: Buffer.from('sealed') });
+});
 afterEach(async () => {
   for (const each of stopping.splice(0)) each.abort();
   jest.restoreAllMocks();
