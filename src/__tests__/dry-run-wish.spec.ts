@@ -77,7 +77,7 @@ describe('a body that asks for a dry run', () => {
       for (const route of ['/jobs/strips-dry-run', '/jobs/strips-dry-run/rehearse', '/scripts/strips-dry-run']) {
         const answer = await request(app).post(`${route}${query}`).send({});
         expect(answer.status).toBe(400);
-        expect(answer.body.detail).toMatch(/Send \{"isDryRun": true\} as the body/);
+        expect(answer.body.detail).toMatch(/Add "isDryRun": true to the body/);
         expect(answer.headers['job-run-id']).toBeUndefined();
       }
       expect(await written()).toBe(0);

@@ -6,7 +6,7 @@ import { ServiceError } from '../lib/service-error.js';
 export const dryRunQueryHandler: RequestHandler = (req, _res, next) => {
   const wish = dryRunWishIn({ ...req.query }) ?? (isAskedBare(req.url) ? 'isDryRun' : undefined);
   if (wish !== undefined) {
-    throw new ServiceError(400, `The address asks for a dry run (?${wish}), and jobs take that from the body alone, so nothing was run. Send {"isDryRun": true} as the body.`);
+    throw new ServiceError(400, `The address asks for a dry run (?${wish}), and jobs take that from the body alone, so nothing was run. Add "isDryRun": true to the body.`);
   }
   next();
 };

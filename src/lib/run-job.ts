@@ -67,7 +67,7 @@ async function prepare(job: Job, call: JobCall): Promise<Prepared> {
     // What the schema made of personal data is personal too.
     const keptOf = kept.isRedacted ? await runInScope(check, () => withParsed(kept, parsed, RequestBody)) : kept;
     const parsedWish = dryRunWishIn(parsed);
-    if (wish !== undefined && parsedWish === undefined && !knowsDryRun(RequestBody, wish)) throw dryRunNotKnown(wish);
+    if (wish !== undefined && parsedWish === undefined && !knowsDryRun(RequestBody, wish)) throw dryRunNotKnown(wish, knowsDryRun(RequestBody));
     // The body goes in as it came: the job parses it itself, and a schema that transforms must not do so twice.
     return { ...prepared, kept: keptOf, isDryRun: isDryRun || parsedWish !== undefined, lines, work };
   } catch (error) {
@@ -85,9 +85,9 @@ async function tryLoad(job: Job): Promise<{ job: LoadedJob } | { fault: unknown 
 }
 
 /** The job would drop the field, take the run for a real one, and fail at its first write, or call others for real. */
-const dryRunNotKnown = (field: string): ServiceError =>
+const dryRunNotKnown = (field: string, knowsTheUsual: boolean): ServiceError =>
   new ServiceError(400, `The body asks for a dry run (${field}), and this job's RequestBody does not know that field, so nothing was run. `
-    + `${field === 'isDryRun' ? '' : 'Did you mean isDryRun? '}Leave it out to run the job for real; to give the job a dry run, add isDryRun: z.boolean().default(false) to its RequestBody.`);
+    + (knowsTheUsual ? 'Did you mean isDryRun?' : `Without ${field} the job runs for real. To give it dry runs, add isDryRun: z.boolean().default(false) to its RequestBody.`));
 
 /** As much of a request as a job may look at when there is none. */
 function requestWith(slug: string, body: unknown): Request {
