@@ -1,4 +1,5 @@
 import path from 'node:path';
+import type { Knex } from 'knex';
 import pg from 'pg';
 import { migrate } from '@commons/backend/lib/migrate.js';
 import type { MigrationFile } from '@commons/backend/lib/migration-turn.js';
@@ -64,6 +65,18 @@ describe('taking a migration back', () => {
     const [name] = await migrate(script);
     await expect(rollBack(script, name!)).rejects.toThrow(reason);
     expect((await noted()).at(-1)).toBe(name);
+  });
+
+  it('is refused for one whose down ends its transaction, before anything of it is done, or at least says that something may be', async () => {
+    // As a migration of the project has it: in its own text. And where that says nothing of it.
+    const hidden = 'com' + 'mit; drop table noted';
+    for (const down of [(knex: Knex) => knex.raw('commit'), async (knex: Knex) => void (await knex.raw(hidden.split(';')[0]!), await knex.raw('begin'))]) {
+      const script = migrations({ make_noted: { up: (knex) => knex.raw('create table if not exists noted (id int)'), down } });
+      const [name] = await migrate(script);
+      await expect(previewRollBack(script, name!)).rejects.toThrow(/COMMIT or ROLLBACK in it|part of it may be done/);
+      expect((await client.query('select * from noted')).rows).toEqual([]);
+      await client.query(`delete from knex_migrations where name like '2030%'`);
+    }
   });
 
   it('is refused for one that has no down, and for one that is of another release', async () => {
