@@ -46,7 +46,7 @@ it('an exception that nobody caught, thrown by a job, stops the service in order
   const service = await startServiceProcess({ REDACTION_KEY: 'a redaction key of the tests, long enough' });
   void callJob(service, 'handles-patients', { mode: 'uncaught' }).catch(() => undefined);
   expect(await service.exited).toBe(1);
-  await Promise.all([service.child.stdout, service.child.stderr].map((stream) => stream!.readableEnded || once(stream!, 'end')));
+  for (const stream of [service.child.stdout!, service.child.stderr!]) if (!stream.readableEnded) await once(stream, 'end');
   expect(service.output()).toContain('nobody caught this exception');
   expect(service.output()).not.toContain('stopping did not go in order');
 });
