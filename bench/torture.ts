@@ -33,7 +33,7 @@ const MEASUREMENTS: Record<string, (ground: Ground) => Promise<Verdict>> = {
   tokens: (ground) => forgedTokens(ground, { tokens: sized(10_000, 1_700), seed }),
   slugs: (ground) => fuzzedSlugs(ground, { slugs: sized(100_000, 3_000), seed }),
   bodies: (ground) => hostileBodies(ground, { bodies: sized(10_000, 500), seed }),
-  'at-once': (ground) => bodiesAtOnce(ground, { bodies: sized(100, 12), mostDelay: sized(250, 5_000), mostMemory: sized(400, 600) }),
+  'at-once': (ground) => bodiesAtOnce(ground, { bodies: sized(100, 12), mostDelay: sized(250, 5_000), mostWait: sized(2_000, 10_000), mostMemory: sized(400, 600) }),
   canary: (ground) => canary(ground, { requests: sized(10_000, 300), seed }),
   texts: (ground) => costlyTexts(ground, { bytes: sized(900_000, 200_000), mostDelay: sized(250, 5_000) }),
   state: sessionState,

@@ -1,6 +1,6 @@
 import { rounded } from '../harness/statistics.js';
 import { type Ground, JOBS, type Target } from './ground.js';
-import { Pulse } from './pulse.js';
+import { startPulse } from './pulse.js';
 import { countUp, Faults, none, tally, under, type Verdict } from './verdict.js';
 
 export interface CostlyTextsOptions {
@@ -74,7 +74,7 @@ export async function costlyTexts(ground: Ground, { bytes, mostDelay }: CostlyTe
   try {
     // A job's schema is looked through once, as its file is loaded: that is its author's time, and no caller can have it again.
     for (const job of new Set(calls.map((call) => call.job))) await send(target, job, {});
-    const pulse = new Pulse(target.url);
+    const pulse = startPulse(target.url);
     for (const { name, job, body, status: expected } of calls) {
       const began = performance.now();
       const status = await send(target, job, body);
@@ -83,12 +83,12 @@ export async function costlyTexts(ground: Ground, { bytes, mostDelay }: CostlyTe
       countUp(statuses, status);
       if (status !== expected) faults.add(`${name}: ${status} and not ${expected}`);
     }
-    const { longest, failures } = await pulse.stop();
+    const { slowest: slowestLook, failed } = await pulse.end();
     return {
       figures: [
         { what: `${calls.length} texts and bodies that take long to look through, of up to ${bytes.toLocaleString('en')} bytes`, measured: tally(statuses), bound: 'as expected', holds: faults.count === 0 },
-        under('... slowest answer of /healthz meanwhile', rounded(longest, 0), mostDelay, 'ms'),
-        none('... /healthz without an answer', failures),
+        under('... slowest answer of /healthz meanwhile', rounded(slowestLook, 0), mostDelay, 'ms'),
+        none('... /healthz without an answer', failed),
       ],
       examples: [...faults.examples, `the slowest body: ${slowest.name}, ${rounded(slowest.ms, 0)} ms`],
     };

@@ -24,6 +24,19 @@ describe('the room of a large body', () => {
     expect(await isFree()).toBe(true);
   });
 
+  it('is not kept for a caller that hung up while it waited, nor does such a one hold up those behind it', async () => {
+    const give = await roomToParse(LARGE);
+    const caller = new AbortController();
+    const gone = roomToParse(LARGE, caller.signal);
+    const behind = roomToParse(LARGE);
+    caller.abort(new Error('hung up'));
+    await expect(gone).rejects.toThrow('hung up');
+    give();
+    (await behind)();
+    expect(await isFree()).toBe(true);
+    await expect(roomToParse(LARGE, caller.signal)).rejects.toThrow('hung up');
+  });
+
   it('is given back once, however often that is said', async () => {
     const give = await roomToParse(LARGE);
     give();

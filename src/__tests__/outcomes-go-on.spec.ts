@@ -1,8 +1,11 @@
 import { once } from 'node:events';
 import pg from 'pg';
 import type { Job } from '@commons/backend/lib/job-registry.js';
+import logger from '@commons/backend/lib/logging.js';
+import { tryCurrentRun } from '@commons/backend/lib/run-scope.js';
 import { runJob } from '@commons/backend/lib/run-job.js';
 import { schemaFault } from '@commons/backend/models/schema-check.js';
+import { waitUntil } from './helpers/wait-until.js';
 import { callJob, killServiceProcesses, startServiceProcess } from './helpers/service-process.js';
 
 const job: Job = {
@@ -10,7 +13,10 @@ const job: Job = {
   load: () => ({ RequestBody: undefined, config: {}, timeoutMs: undefined, handler: async () => ({ ok: true }) }),
 };
 
-afterEach(killServiceProcesses);
+afterEach(async () => {
+  jest.restoreAllMocks();
+  await killServiceProcesses();
+});
 
 it('the outcome of a run without failed items is recorded while somebody has their table locked', async () => {
   const locker = new pg.Client(process.env.DATABASE_URL);
@@ -21,6 +27,26 @@ it('the outcome of a run without failed items is recorded while somebody has the
   } finally {
     await locker.end();
   }
+});
+
+it('lines that are dropped are told in the log of the service, once the line that did not fit is done, and outside the run', async () => {
+  const told: { inRun: boolean; whileLogging: boolean }[] = [];
+  let isLogging = false;
+  jest.spyOn(logger, 'error').mockImplementation((_error, options) => {
+    if (JSON.stringify(options).includes('keeping the log of a run')) told.push({ inRun: tryCurrentRun() !== undefined, whileLogging: isLogging });
+  });
+  const floods: Job = {
+    ...job,
+    load: () => ({ RequestBody: undefined, config: {}, timeoutMs: undefined, async handler() {
+      isLogging = true;
+      for (let line = 0; line < 9_000; line++) logger.log('x'.repeat(7_000), 'floods');
+      isLogging = false;
+    } }),
+  };
+  await runJob(floods, { trigger: 'http', body: {} });
+  await waitUntil('it was told', () => told.length > 0);
+  expect(told).toContainEqual({ inRun: false, whileLogging: false });
+  expect(told).not.toContainEqual(expect.objectContaining({ whileLogging: true }));
 });
 
 it('a database that takes no writes, as after a failover, is said to be that', async () => {

@@ -1,9 +1,8 @@
 import { AsyncResource } from 'node:async_hooks';
-import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { spoilsConnection } from '../postgres-fault.js';
-import { sendCancelRequest } from './cancel-request.js';
 import { currentDatabase } from './current-database.js';
+import { type Callback, isSubmittable, ownCopy, type QueryConfig, textOf } from './driver-query.js';
 import { ConnectionGivenBack, DryRunWrite, isRefusedWrite, RunQueryError, RunStopped } from './errors.js';
 import { ExactCount, type Question } from './exact-count.js';
 import { DriverClient, type DriverQuery } from './pg-internals.js';
@@ -11,14 +10,10 @@ import { ReadOnlyGuard, sendOneStatementAtATime } from './read-only-guard.js';
 import type { HeldConnection, RunDatabase } from './run-database.js';
 import { SessionState } from './session-state.js';
 import { statementsOf } from './statements-of.js';
+import { stopConnection } from './stop-connection.js';
 import { WriteCount } from './write-count.js';
 
-type Callback = (error: Error | null, result?: unknown) => void;
-type Config = Partial<pg.QueryConfig> & { callback?: Callback };
-
 const QUERY_CANCELED = '57014';
-/** After this the socket is cut: the server may be out of reach, or a COPY may wait for a client that is gone. */
-const MOST_STOP_MS = 5_000;
 const NOTHING = { command: 'ROLLBACK', rowCount: null, oid: 0, rows: [], fields: [] };
 
 /**
@@ -79,7 +74,7 @@ export class RunConnection extends DriverClient implements HeldConnection {
   /** Readies it for its next user. @param user undefined outside runs @returns false when it cannot be had; it was closed */
   async readyFor(user: RunDatabase | undefined): Promise<boolean> {
     await this.#session.readyFor(user);
-    return !this.isSpent && !this.#isGone;
+    return !this.isSpent && !this.isGone;
   }
 
   isUsedBy(user: RunDatabase): boolean {
@@ -92,7 +87,7 @@ export class RunConnection extends DriverClient implements HeldConnection {
 
   /** The run is over: its locks, and whatever else its session holds, end now, and not when the connection is next used. */
   leave(user: RunDatabase): void {
-    if (!this.isUsedBy(user) || this.isSpent || this.#isGone) return;
+    if (!this.isUsedBy(user) || this.isSpent || this.isGone) return;
     if (!this.hasSetUp) return void this.#session.reset();
     this.isSpent = true;
     this.end().catch(ignore);
@@ -130,15 +125,15 @@ export class RunConnection extends DriverClient implements HeldConnection {
     if (!this.#isForCaller()) throw new ConnectionGivenBack();
     if (!run) return super.query(config, values, callback);
     if (isSubmittable(config)) return this.#submit(run, config, values, callback);
-    const given = (typeof values === 'function' ? values : (callback ?? (config as Config).callback)) as Callback | undefined;
-    const query = ownCopy(config as string | Config, typeof values === 'function' ? undefined : values);
+    const given = (typeof values === 'function' ? values : (callback ?? (config as QueryConfig).callback)) as Callback | undefined;
+    const query = ownCopy(config as string | QueryConfig, typeof values === 'function' ? undefined : values);
     // A promise brings its caller's context back by itself, a bare callback comes in that of the socket.
     if (given) return this.send(query, AsyncResource.bind(given));
     return new Promise((resolve, reject) => this.send(query, (error, result) => (error ? reject(error) : resolve(result))));
   }
 
   /** As query(), for a caller whose `query` may be changed, and whose `callback` needs no context of its own. */
-  send(query: Config, callback: Callback): void {
+  send(query: QueryConfig, callback: Callback): void {
     const { run } = this;
     if (!this.#isForCaller()) return process.nextTick(callback, new ConnectionGivenBack());
     if (!run) return void super.query(query, undefined, callback);
@@ -176,11 +171,11 @@ export class RunConnection extends DriverClient implements HeldConnection {
 
   stop(): Promise<void> {
     this.isSpent = true;
-    return (this.#stopping ??= this.#stop());
+    return (this.#stopping ??= stopConnection(this, this.run?.refusal ?? new RunStopped(), async () => super.query('ROLLBACK')));
   }
 
   /** A text of several statements is answered as ever: by an array of results. */
-  #sendGuarded(run: RunDatabase, query: Config, callback: Callback): void {
+  #sendGuarded(run: RunDatabase, query: QueryConfig, callback: Callback): void {
     const sql = query.text ?? '';
     const statements = query.name || query.values?.length ? [sql] : statementsOf(sql);
     const send = (statement: string) =>
@@ -199,7 +194,7 @@ export class RunConnection extends DriverClient implements HeldConnection {
   }
 
   /** Sends `query` with a question right before or right after it. Its caller waits for both, since pg shall queue nothing. */
-  #sendWith({ sql, when, answered }: Question, run: RunDatabase, query: Config, callback: Callback): void {
+  #sendWith({ sql, when, answered }: Question, run: RunDatabase, query: QueryConfig, callback: Callback): void {
     const answeredInRun = AsyncResource.bind(answered);
     const ask = (then: (fault: Error | undefined) => void) =>
       super.query(run.tag + sql, undefined, (error: Error | null, result: unknown) => then(answeredInRun(error, result)));
@@ -260,34 +255,14 @@ export class RunConnection extends DriverClient implements HeldConnection {
     else process.nextTick(callback, refusal);
   }
 
-  /** A request to cancel can come before the server has begun; so it is repeated until the server is done. */
-  async #stop(): Promise<void> {
-    const givingUp = new AbortController();
-    givingUp.signal.addEventListener('abort', () => this.connection.stream.destroy());
-    const timer = setTimeout(() => givingUp.abort(), MOST_STOP_MS);
-    try {
-      const refusal = this.run?.refusal ?? new RunStopped();
-      for (const query of this._queryQueue.splice(0)) query.handleError(refusal, this.connection);
-      while (this.#isBusy) {
-        await sendCancelRequest(this, givingUp.signal);
-        if (this.#isBusy) await delay(20);
-        // A COPY FROM that waits for its client's data sees no request; anything else ignores this.
-        if (this.#isBusy) this.connection.sendCopyFail('the run was stopped');
-      }
-      if (this.getTransactionStatus() !== 'I' && !this.#isGone) await super.query('ROLLBACK');
-    } catch {
-      // The connection broke, and with it the transaction.
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
-  get #isGone(): boolean {
+  /** It is closed, or about to be. */
+  get isGone(): boolean {
     return this._ending || this._ended;
   }
 
-  get #isBusy(): boolean {
-    return !this.readyForQuery && !this.#isGone;
+  /** It has a query in flight. */
+  get isBusy(): boolean {
+    return !this.readyForQuery && !this.isGone;
   }
 
   #statementDone(tag: string): void {
@@ -330,17 +305,6 @@ function meaningOf(error: Error, sql: string, run: RunDatabase): Error {
   if (run.isDryRun && isRefusedWrite(error)) return new DryRunWrite(error, sql);
   // Without a code the connection broke, which is what stopping comes to where the server does not answer.
   return code === QUERY_CANCELED || code === undefined ? (run.refusal ?? error) : error;
-}
-
-const isSubmittable = (config: unknown): config is DriverQuery => typeof (config as Partial<DriverQuery>).submit === 'function';
-
-const textOf = (query: DriverQuery): string => query.text ?? query.cursor?.text ?? '';
-
-/** The caller's config may be frozen, or have getters; it is never changed. */
-function ownCopy(config: string | Config, values: unknown): Config {
-  if (typeof config === 'string') return { text: config, values: values as unknown[] };
-  const own = (value: unknown) => ({ value, writable: true, enumerable: true, configurable: true });
-  return Object.create(config, { text: own(config.text), values: own(values ?? config.values), callback: own(undefined) }) as Config;
 }
 
 const ignore = (): void => undefined;
