@@ -1,7 +1,7 @@
-import type { SourceTree } from '../lib/source-tree.js';
-import { type AuditEvent, listAuditEvents, recordAuditEvent } from '../models/audit-event.js';
+import type { SourceTree } from '../lib/job-files/source-tree.js';
+import { type AuditEvent, listAuditEvents, recordAuditEvent } from '../runs/records/audit-event.js';
 import type { AuditOptions } from './audit-options.js';
-import { cliOrigin } from './cli-origin.js';
+import { terminalUser } from './terminal-user.js';
 import { withDatabase } from './open-database.js';
 import { readableTime, table } from './readable.js';
 import { writeJson, writeResult } from './result-stream.js';
@@ -9,7 +9,7 @@ import { writeJson, writeResult } from './result-stream.js';
 /** Prints the audit trail, newest first. Whoever reads it is in it. */
 export async function auditCommand(source: SourceTree, { caller, action, outcome, run: runId, before, limit, json }: AuditOptions): Promise<void> {
   const events = await withDatabase(source, async () => {
-    await recordAuditEvent({ ...cliOrigin(), action: 'audit', outcome: 'allowed' });
+    await recordAuditEvent({ ...terminalUser(), action: 'audit', outcome: 'allowed' });
     return listAuditEvents({ caller, action, outcome, runId, before, limit });
   });
   if (json) writeJson({ value: events });

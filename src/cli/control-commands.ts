@@ -1,14 +1,14 @@
-import { setTimeout as delay } from 'node:timers/promises';
-import { restartRun } from '../lib/restart-run.js';
-import { isRunId } from '../lib/run-id.js';
-import type { SourceTree } from '../lib/source-tree.js';
-import { recordAuditEvent } from '../models/audit-event.js';
+import { hasEndedWithin } from '../runs/until-ended.js';
+import { restartRun } from '../runs/restart-run.js';
+import { isRunId } from '../runs/records/run-id.js';
+import type { SourceTree } from '../lib/job-files/source-tree.js';
+import { recordAuditEvent } from '../runs/records/audit-event.js';
 import { BatchJobRun } from '../models/batch-job-run.js';
-import { cliOrigin } from './cli-origin.js';
+import { terminalUser } from './terminal-user.js';
 import { CliError } from './cli-error.js';
 import { withDatabase } from './open-database.js';
 import { openJobs } from './open-jobs.js';
-import { readRunBody } from './run-body.js';
+import { readRunBody } from './read-body-argument.js';
 import { reportRun } from './report-run.js';
 import { note } from './result-stream.js';
 import { userName } from './user-name.js';
@@ -20,18 +20,15 @@ const LONGEST_WAIT = 15_000;
 export async function cancelCommand(source: SourceTree, id: string): Promise<void> {
   checkId(id);
   await withDatabase(source, async () => {
-    let run = await BatchJobRun.find(id);
-    if (!run) throw new CliError(`there is no run ${id}; old ones are pruned. See: runs`);
-    await recordAuditEvent({ ...cliOrigin(), action: 'cancel', outcome: 'allowed', runId: id, jobName: run.jobName });
+    const found = await BatchJobRun.find(id);
+    if (!found) throw new CliError(`there is no run ${id}; old ones are pruned. See: runs`);
+    await recordAuditEvent({ ...terminalUser(), action: 'cancel', outcome: 'allowed', runId: id, jobName: found.jobName });
     const isAsked = await BatchJobRun.cancel(id, userName());
-    run = await BatchJobRun.find(id);
-    if (!isAsked) throw new CliError(`the run has ended: it is ${run?.status}`);
-    for (const until = performance.now() + LONGEST_WAIT; run?.status === 'running' && performance.now() < until; ) {
-      await delay(100);
-      run = await BatchJobRun.find(id);
-    }
-    note(run?.status === 'running' ? `run ${id} was asked to stop, and has not yet` : `${run?.status} · run ${id}`);
-    process.exitCode = run?.status === 'cancelled' ? 0 : 1;
+    const hasEnded = !isAsked || (await hasEndedWithin(id, LONGEST_WAIT));
+    const status = (await BatchJobRun.find(id))?.status;
+    if (!isAsked) throw new CliError(`the run has ended: it is ${status}`);
+    note(hasEnded ? `${status} · run ${id}` : `run ${id} was asked to stop, and has not yet`);
+    process.exitCode = status === 'cancelled' ? 0 : 1;
   });
 }
 
@@ -46,7 +43,7 @@ export async function restartCommand(source: SourceTree, id: string, mode: 'resu
   checkId(id);
   const body = bodyText === undefined ? undefined : await readRunBody({ body: bodyText, fields: {} });
   const jobs = openJobs(source);
-  await withDatabase(source, () => reportRun(() => restartRun(jobs, id, { mode, onlyFailed, requestedBy: userName(), origin: cliOrigin(), body })));
+  await withDatabase(source, () => reportRun(() => restartRun(jobs, id, { mode, onlyFailed, by: terminalUser(), body })));
 }
 
 function checkId(id: string): void {

@@ -1,7 +1,7 @@
 import { createInterface } from 'node:readline/promises';
-import { rehearse, type RehearsalReport, type RehearsalStep } from '../lib/rehearse.js';
-import type { SourceTree } from '../lib/source-tree.js';
-import { cliOrigin } from './cli-origin.js';
+import { rehearse, type RehearsalReport, type RehearsalStep } from '../runs/rehearse.js';
+import type { SourceTree } from '../lib/job-files/source-tree.js';
+import { terminalUser } from './terminal-user.js';
 import { CliError } from './cli-error.js';
 import { flagsOf } from './job-flags.js';
 import { withDatabase } from './open-database.js';
@@ -9,8 +9,7 @@ import { findJob, openJobs } from './open-jobs.js';
 import { table } from './readable.js';
 import { note, writeResult } from './result-stream.js';
 import { readRunArguments } from './run-arguments.js';
-import { readRunBody } from './run-body.js';
-import { userName } from './user-name.js';
+import { readRunBody } from './read-body-argument.js';
 
 /**
  * Rehearses a job: a dry run, the real run once that was agreed to, and a second run that must write nothing. The report
@@ -25,7 +24,7 @@ export async function rehearseCommand(source: SourceTree, slug: string, args: re
   if (!isAgreed && !process.stdin.isTTY) throw new CliError('there is nobody to ask whether the real run may follow: give --yes, or run it in a terminal');
   const body = await readRunBody(asked);
   await withDatabase(source, async () => {
-    const call = { trigger: 'cli', body, requestedBy: userName(), audit: { action: 'rehearse', ...cliOrigin() } } as const;
+    const call = { trigger: 'cli', body, by: terminalUser(), action: 'rehearse' } as const;
     const report = await rehearse(job, call, async (dryRun) => isAgreed || askForRealRun(dryRun));
     writeResult(rehearsalTable(report));
     process.exitCode = report.verdict === 'failed' || report.verdict === 'stopped' ? 1 : 0;

@@ -1,22 +1,37 @@
-import type { FinishedRun, RunElsewhere } from '../models/run-lifecycle.js';
+import { unreachable } from '../lib/errors/unreachable.js';
+import type { FinishedRun, RunResult } from '../runs/run-result.js';
 import { readableDuration } from './readable.js';
 import { note, writeJson } from './result-stream.js';
 
 /** Does a run, writes its result to stdout and its end to stderr, and sets the exit code: 0 when it succeeded. */
-export async function reportRun(running: () => Promise<FinishedRun | RunElsewhere>): Promise<void> {
+export async function reportRun(running: () => Promise<RunResult>): Promise<void> {
   const started = performance.now();
   const run = await running();
   const took = readableDuration(performance.now() - started);
-  if ('elsewhere' in run) {
-    note("another run of this job is active, and its config.overlap is 'skip'");
-    note(`skipped · run ${run.id}`);
-    process.exitCode = 1;
-    return;
+  process.exitCode = hasSucceeded(run, took) ? 0 : 1;
+}
+
+function hasSucceeded(run: RunResult, took: string): boolean {
+  switch (run.kind) {
+    case 'finished':
+      return reportFinished(run, took);
+    case 'skipped':
+      note(`another run of this job is active${run.activeRunId === undefined ? '' : `, ${run.activeRunId}`}, and its config.overlap is 'skip'`);
+      note(`skipped · run ${run.id}`);
+      return false;
+    case 'elsewhere':
+      note(`the run goes on in another process · run ${run.id}`);
+      return false;
+    default:
+      return unreachable(run);
   }
-  const hasSucceeded = report(run);
+}
+
+function reportFinished(run: FinishedRun, took: string): boolean {
+  const isSuccess = report(run);
   if (run.writes && Object.keys(run.writes).length > 0) note(`wrote ${JSON.stringify(run.writes)}`);
   note(`${run.recorded === 'recorded' ? run.outcome.status : 'unknown'} · run ${run.id} · ${took}`);
-  process.exitCode = hasSucceeded ? 0 : 1;
+  return isSuccess;
 }
 
 /** @returns whether the run succeeded and is on record as that */

@@ -1,9 +1,9 @@
-import type { LoadedJob } from '../lib/job-module.js';
-import type { Job } from '../lib/job-registry.js';
-import { loadFault } from '../lib/load-fault.js';
-import { runJob } from '../lib/run-job.js';
-import type { SourceTree } from '../lib/source-tree.js';
-import { cliOrigin } from './cli-origin.js';
+import type { LoadedJob } from '../lib/job-files/module.js';
+import type { Job } from '../lib/job-files/registry.js';
+import { loadFault } from '../lib/job-files/load-fault.js';
+import { runJob } from '../runs/run-job.js';
+import type { SourceTree } from '../lib/job-files/source-tree.js';
+import { terminalUser } from './terminal-user.js';
 import { CliError } from './cli-error.js';
 import { flagsOf, type JobFlag } from './job-flags.js';
 import { jobHelp } from './job-help.js';
@@ -12,8 +12,7 @@ import { findJob, openJobs } from './open-jobs.js';
 import { reportRun } from './report-run.js';
 import { writeResult } from './result-stream.js';
 import { readRunArguments } from './run-arguments.js';
-import { readRunBody } from './run-body.js';
-import { userName } from './user-name.js';
+import { readRunBody } from './read-body-argument.js';
 
 /**
  * Runs a job through the one door, on the record like any other run: its log goes to stderr as it comes, its result to
@@ -28,7 +27,7 @@ export async function runCommand(source: SourceTree, slug: string, args: readonl
   const asked = readRunArguments(args, flags);
   if (asked.isHelp) return writeResult(jobHelp(slug, known.job.config, flags));
   const body = await readRunBody(asked);
-  await withDatabase(source, () => reportRun(() => runJob(job, { trigger: 'cli', body, requestedBy: userName(), audit: { action: 'run', ...cliOrigin() } })));
+  await withDatabase(source, () => reportRun(() => runJob(job, { trigger: 'cli', body, by: terminalUser(), action: 'run' })));
 }
 
 async function load(job: Job): Promise<{ job: LoadedJob } | { fault: string }> {
@@ -51,5 +50,5 @@ function tryFlags({ RequestBody }: LoadedJob): readonly JobFlag[] | undefined {
 /** A job that cannot be loaded is a failed run too, whatever its arguments; its flags are not known. */
 async function runBroken(source: SourceTree, job: Job, fault: string, args: readonly string[]): Promise<void> {
   if (args.includes('--help')) throw new CliError(fault);
-  await withDatabase(source, () => reportRun(() => runJob(job, { trigger: 'cli', body: {}, requestedBy: userName(), audit: { action: 'run', ...cliOrigin() } })));
+  await withDatabase(source, () => reportRun(() => runJob(job, { trigger: 'cli', body: {}, by: terminalUser(), action: 'run' })));
 }

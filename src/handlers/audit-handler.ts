@@ -1,10 +1,10 @@
 import type { RequestHandler } from 'express';
-import { isRunId } from '../lib/run-id.js';
-import { type FieldError, ServiceError } from '../lib/service-error.js';
-import { listAuditEvents, recordAuditEvent } from '../models/audit-event.js';
-import { readLimit, TAKES } from '../models/run-filter.js';
-import { originOf } from './authenticate-handler.js';
-import { filterQuery } from './run-filter.js';
+import { isRunId } from '../runs/records/run-id.js';
+import { type FieldError, ServiceError } from '../lib/errors/service-error.js';
+import { listAuditEvents, recordAuditEvent } from '../runs/records/audit-event.js';
+import { readLimit, TAKES } from '../runs/run-filter.js';
+import { requesterOf } from './middleware/authenticate-handler.js';
+import { filterQuery } from './requests/run-query.js';
 import { linkNext } from './run-handlers.js';
 
 const DEFAULT_LIMIT = 100;
@@ -29,7 +29,7 @@ export const auditHandler: RequestHandler = async (req, res) => {
   });
   if (errors.length > 0) throw new ServiceError(400, 'The filter does not fit.', { errors });
   const { caller, action, outcome, run: runId, before, limit } = req.query as Record<string, string | undefined>;
-  await recordAuditEvent({ ...originOf(req), action: 'audit', outcome: 'allowed' });
+  await recordAuditEvent({ ...requesterOf(req), action: 'audit', outcome: 'allowed' });
   const most = (limit === undefined ? undefined : readLimit(limit)) ?? DEFAULT_LIMIT;
   const events = await listAuditEvents({ caller: caller?.toLowerCase(), action, outcome, runId, before, limit: most + 1 });
   const page = events.slice(0, most);

@@ -1,18 +1,18 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Request, RequestHandler } from 'express';
-import type { JobRegistry } from '../lib/job-registry.js';
-import { restartRun } from '../lib/restart-run.js';
-import { ServiceError } from '../lib/service-error.js';
-import { recordAuditEvent } from '../models/audit-event.js';
+import type { JobRegistry } from '../lib/job-files/registry.js';
+import { hasEndedWithin } from '../runs/until-ended.js';
+import { restartRun } from '../runs/restart-run.js';
+import { ServiceError } from '../lib/errors/service-error.js';
+import { recordAuditEvent } from '../runs/records/audit-event.js';
 import { BatchJobRun } from '../models/batch-job-run.js';
-import { runJson } from '../models/run-json.js';
-import { callerOf, originOf } from './authenticate-handler.js';
+import { runJson } from '../runs/run-json.js';
+import { requesterOf } from './middleware/authenticate-handler.js';
 import { runOf } from './run-handlers.js';
-import { nameRun, sendRun } from './send-run.js';
-import { traceOf } from './trace-of.js';
+import { nameRun, sendRun } from './answers/send-run.js';
+import { traceOf } from './requests/trace-of.js';
 
+/** A caller waits so long for the run's end. */
 const LONGEST_WAIT_MS = 3_000;
-const PAUSE_MS = 100;
 
 /**
  * POST /runs/:id/cancel: asks the run to stop, whichever replica has it. 200 with the run once it has ended, 202 when it
@@ -20,15 +20,13 @@ const PAUSE_MS = 100;
  */
 export const cancelRunHandler: RequestHandler = async (req, res) => {
   const { id, status, jobName } = await runOf(req);
-  await recordAuditEvent({ ...originOf(req), action: 'cancel', outcome: 'allowed', runId: id, jobName });
+  const by = requesterOf(req);
+  await recordAuditEvent({ ...by, action: 'cancel', outcome: 'allowed', runId: id, jobName });
   nameRun(res, id);
-  if (!(await BatchJobRun.cancel(id, callerOf(req).email))) throw new ServiceError(409, `The run has ended: it is ${status}.`);
-  let run = await BatchJobRun.find(id);
-  for (const until = performance.now() + LONGEST_WAIT_MS; run?.status === 'running' && performance.now() < until; ) {
-    await delay(PAUSE_MS);
-    run = await BatchJobRun.find(id);
-  }
-  res.status(run?.status === 'running' ? 202 : 200).json(run && runJson(run));
+  if (!(await BatchJobRun.cancel(id, by.name))) throw new ServiceError(409, `The run has ended: it is ${status}.`);
+  const hasEnded = await hasEndedWithin(id, LONGEST_WAIT_MS);
+  const run = await BatchJobRun.find(id);
+  res.status(hasEnded ? 200 : 202).json(run && runJson(run));
 };
 
 /** POST /runs/:id/resume: goes on from the run's cursor, and answers as the job's own address does. */
@@ -54,12 +52,6 @@ export const retryRunHandler =
   };
 
 /** Who asks, and the body that came along: none, as a rule, since the run has its own. */
-const askedBy = (req: Request) => ({
-  requestedBy: callerOf(req).email,
-  caller: callerOf(req),
-  origin: originOf(req),
-  trace: traceOf(req),
-  body: isNothing(req.body) ? undefined : (req.body as unknown),
-});
+const askedBy = (req: Request) => ({ by: requesterOf(req), trace: traceOf(req), body: isNothing(req.body) ? undefined : (req.body as unknown) });
 
 const isNothing = (body: unknown): boolean => typeof body === 'object' && body !== null && !Array.isArray(body) && Object.keys(body).length === 0;

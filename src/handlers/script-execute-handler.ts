@@ -1,13 +1,16 @@
 import type { Request, RequestHandler, Response } from 'express';
-import type { Job, JobRegistry } from '../lib/job-registry.js';
-import { type JobCall, runJob } from '../lib/run-job.js';
-import { ServiceError } from '../lib/service-error.js';
-import type { FinishedRun, RunElsewhere } from '../models/run-lifecycle.js';
-import { callerOf, originOf } from './authenticate-handler.js';
-import { schedulerCall } from './scheduler-call.js';
-import { sendRun } from './send-run.js';
-import { beginWait, sendRunElsewhere } from './send-run-elsewhere.js';
-import { traceOf } from './trace-of.js';
+import { ServiceError } from '../lib/errors/service-error.js';
+import { unreachable } from '../lib/errors/unreachable.js';
+import type { Job, JobRegistry } from '../lib/job-files/registry.js';
+import type { JobCall } from '../runs/job-call.js';
+import { runJob } from '../runs/run-job.js';
+import type { RunResult } from '../runs/run-result.js';
+import { sendKeptRun } from './answers/send-kept-run.js';
+import { sendRun } from './answers/send-run.js';
+import { awaitDelivery } from './await-delivery.js';
+import { requesterOf } from './middleware/authenticate-handler.js';
+import { schedulerCall } from './requests/scheduler-call.js';
+import { traceOf } from './requests/trace-of.js';
 
 /** The job that the address names. @throws {ServiceError} 404 */
 export function jobOf(registry: JobRegistry, req: Request): Job {
@@ -30,32 +33,22 @@ export const scriptExecuteHandler =
   (registry: JobRegistry): RequestHandler =>
   async (req, res) => {
     const job = jobOf(registry, req);
-    const call: JobCall = {
-      trigger: 'http',
-      body: req.body,
-      requestedBy: callerOf(req).email,
-      caller: callerOf(req),
-      audit: { action: 'run', ...originOf(req) },
-      request: req,
-      trace: traceOf(req),
-      ...schedulerCall(req, job.slug),
-    };
-    const run = await runJob(job, call);
-    if ('elsewhere' in run) await runOrFindOut(req, res, run, () => runJob(job, call));
-    else sendRun(res, run);
+    const call: JobCall = { trigger: 'http', body: req.body, by: requesterOf(req), action: 'run', request: req, trace: traceOf(req), ...schedulerCall(req, job.slug) };
+    const run = () => runJob(job, call);
+    await answer(req, res, await run(), run);
   };
 
-/** Answers a delivery whose run is elsewhere: with that run's outcome, or, once that run is lost, by running it here. */
-async function runOrFindOut(req: Request, res: Response, first: RunElsewhere, run: () => Promise<FinishedRun | RunElsewhere>): Promise<void> {
-  const wait = beginWait(res);
-  try {
-    // Of several that wait for a run that is lost, one claims it; the others wait on.
-    for (let elsewhere = first; (await sendRunElsewhere(req, res, elsewhere.id, wait)) === 'lost'; ) {
-      const outcome = await run();
-      if (!('elsewhere' in outcome)) return sendRun(res, outcome);
-      elsewhere = outcome;
+async function answer(req: Request, res: Response, result: RunResult, again: () => Promise<RunResult>): Promise<void> {
+  switch (result.kind) {
+    case 'finished':
+      return sendRun(res, result);
+    case 'skipped':
+      return sendKeptRun(res, { ...result, status: 'skipped' });
+    case 'elsewhere': {
+      const after = await awaitDelivery(req, res, result.id, again);
+      return after && answer(req, res, after, again);
     }
-  } finally {
-    wait.end();
+    default:
+      return unreachable(result);
   }
 }

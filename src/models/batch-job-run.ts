@@ -1,32 +1,34 @@
 import type { CurrentRun } from '../lib/run-scope.js';
-import { ServiceError } from '../lib/service-error.js';
-import { cancelRun } from './run-cancel.js';
-import { groupFailures, listFailures } from './run-failures.js';
-import { findRun, listRuns, newestRuns } from './run-history.js';
-import { recordRun } from './run-lifecycle.js';
-import { markLostRuns } from './run-lease.js';
-import type { RunStart } from './run-start.js';
-import { completeSubRun, createSubRun } from './sub-runs.js';
+import { ServiceError } from '../lib/errors/service-error.js';
+import { cancelRun } from '../runs/cancel-run.js';
+import { recordRun } from '../runs/record-run.js';
+import { groupFailures, listFailures } from '../runs/records/failures.js';
+import { findRun, listRuns, newestRuns } from '../runs/records/history.js';
+import { markLostRuns } from '../runs/records/leases.js';
+import { onlyFinished } from '../runs/run-result.js';
+import type { RunStart } from '../runs/run-start.js';
+import { completeSubRun, createSubRun } from '../runs/sub-runs.js';
+
+/** What a recorded run may be started with. */
+export interface TrapOptions extends Omit<RunStart, 'action' | 'by' | 'delivery' | 'restart' | 'trace'> {
+  /** The name that its row has for who asked for it. */
+  readonly requestedBy?: string | undefined;
+}
 
 /**
  * Records a run of `jobName` around `work`, inside another run or on its own: its row is committed as `running` before
  * `work` starts, and its outcome before this settles. Settles as `work` does.
  * @throws {ServiceError} 503 when the row could not be written (then `work` was not called); 500 when the outcome could not
+ * @throws {RunSkipped} 409 with `overlap: 'skip'` while another run of the job is active: `work` was not called, and a row says so
  */
-async function trap<T>(
-  jobName: string,
-  work: (run: CurrentRun) => T | Promise<T>,
-  options: Omit<RunStart, 'delivery' | 'restart' | 'trace'> = {},
-): Promise<T> {
-  const finished = await recordRun(jobName, work, options);
-  if ('elsewhere' in finished) throw new Error('a run without a delivery cannot be elsewhere');
-  if (finished.recorded !== 'recorded') {
-    throw new ServiceError(500, `The outcome of run ${finished.id} could not be recorded.`, {
-      cause: 'thrown' in finished.settled ? finished.settled.thrown : undefined,
-    });
+async function trap<T>(jobName: string, work: (run: CurrentRun) => T | Promise<T>, { requestedBy, ...start }: TrapOptions = {}): Promise<T> {
+  const by = requestedBy === undefined ? undefined : { name: requestedBy, isVerified: false, source: undefined };
+  const { id, recorded, settled } = onlyFinished(await recordRun(jobName, { perform: work }, { ...start, by }));
+  if (recorded !== 'recorded') {
+    throw new ServiceError(500, `The outcome of run ${id} could not be recorded.`, { cause: 'thrown' in settled ? settled.thrown : undefined });
   }
-  if ('thrown' in finished.settled) throw finished.settled.thrown;
-  return finished.settled.value as T;
+  if ('thrown' in settled) throw settled.thrown;
+  return settled.value as T;
 }
 
 /** The table batch_job_run: every run, from its start to its end. */

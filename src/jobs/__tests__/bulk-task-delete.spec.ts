@@ -12,7 +12,7 @@ import { softDeleteTasks } from '@commons/backend/jobs/shared/soft-delete-tasks.
 import type { Caller } from '@commons/backend/lib/auth/callers.js';
 import * as envConfig from '@commons/backend/lib/env-config.js';
 import knex from '@commons/backend/lib/knex.js';
-import { runJob } from '@commons/backend/lib/run-job.js';
+import { runJob } from '@commons/backend/runs/run-job.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import type { Task, User } from '@commons/backend/models/tables.js';
 
@@ -229,7 +229,7 @@ describe('in whose name a caller deletes, with AUTH=google', () => {
     const [id] = await createTasks(1);
     const job = testRegistry(path.resolve(__dirname, '..')).find('bulk-task-delete')!;
     jest.mocked(softDeleteTasks).mockRejectedValueOnce(new Error('the database stumbled'));
-    const first = await runJob(job, { trigger: 'cli', body: bodyFor([id!]), requestedBy: 'root' });
+    const first = await runJob(job, { trigger: 'cli', body: bodyFor([id!]), by: { name: 'root', isVerified: false, source: undefined } });
     await knex('batch_job_run').where({ id: first.id }).update({ status: 'failed' });
     await userFactory.create({ email: CALLER });
     const again = await post({}, `/runs/${first.id}/retry`);
@@ -239,7 +239,7 @@ describe('in whose name a caller deletes, with AUTH=google', () => {
   it('is whose the terminal says: whoever is there has the database', async () => {
     const [id] = await createTasks(1);
     const job = testRegistry(path.resolve(__dirname, '..')).find('bulk-task-delete')!;
-    await runJob(job, { trigger: 'cli', body: bodyFor([id!]), requestedBy: 'root' });
+    await runJob(job, { trigger: 'cli', body: bodyFor([id!]), by: { name: 'root', isVerified: false, source: undefined } });
     expect(await knex('task').where({ id }).first()).toMatchObject({ deletedBy: user.id });
   });
 });

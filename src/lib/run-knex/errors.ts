@@ -1,4 +1,4 @@
-import { ServiceError } from '../service-error.js';
+import { ServiceError } from '../errors/service-error.js';
 import { SqlTokens } from './sql-tokens.js';
 import { stepsOf } from './sql-writes.js';
 

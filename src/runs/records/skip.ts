@@ -1,0 +1,52 @@
+import type pg from 'pg';
+import { recorderPool } from '../../lib/database/service-pools.js';
+import { makeRun } from './claim-statement.js';
+import { findClaimed } from './doubtful-claim.js';
+import type { NewRun } from './new-run.js';
+
+/** The run was not to run beside another of its job: it is on record as skipped, and that is all there will be of it. */
+export interface Skipped {
+  readonly kind: 'skipped';
+  readonly id: string;
+  /** The run that was in its way; undefined when that has ended meanwhile. */
+  readonly activeRunId: string | undefined;
+  /** What the row says, and its caller hears. */
+  readonly httpStatus: number;
+  readonly result?: { readonly skipped: true; readonly activeRunId: string | null };
+  readonly error?: { readonly name: string; readonly message: string; readonly detail: string; readonly data: { readonly activeRunId: string | null } };
+}
+
+export const ANOTHER_IS_ACTIVE = "Another run of this job is active, and its config.overlap is 'skip'. Wait for that run, or cancel it.";
+
+interface ActiveRow extends pg.QueryResultRow {
+  readonly id: string;
+}
+
+/**
+ * Records a run that is not to run. Whoever called gets 409, and the id of the run that is active; a scheduler gets 200, for
+ * all is as its job's author wanted it, and nobody is to be paged.
+ * @returns `elsewhere` when another replica has recorded the same delivery meanwhile
+ */
+export async function skipRun({ isAlone: _isAlone, sealedBody: _sealedBody, ...run }: NewRun): Promise<Skipped | { readonly kind: 'elsewhere'; readonly id: string }> {
+  const active = await recorderPool.query<ActiveRow>({
+    text: `select id from batch_job_run where "overlapKey" = $1 and status = 'running'`,
+    values: [run.jobName],
+  });
+  const skipped = skippedAs(run, active.rows[0]?.id);
+  const { httpStatus, result, error } = skipped;
+  const { rowCount } = await recorderPool.query(makeRun({ ...run, httpStatus, result: result && JSON.stringify(result), error: error && JSON.stringify(error) }, 'skipped'));
+  if (rowCount === 1) return skipped;
+  const found = await findClaimed(run.id, run.delivery);
+  if (!found) throw new Error('the run of this delivery was deleted while it was looked up');
+  // Its own row: the answer to an earlier try was lost.
+  return found.id === run.id ? skipped : { kind: 'elsewhere', id: found.id };
+}
+
+/** Whether Postgres refused to start a run because another of its job is active. */
+export const isOverlap = (error: unknown): boolean => (error as { constraint?: unknown } | null)?.constraint === 'batch_job_run_alone';
+
+function skippedAs({ id, delivery }: Pick<NewRun, 'id' | 'delivery'>, activeRunId: string | undefined): Skipped {
+  const data = { activeRunId: activeRunId ?? null };
+  if (delivery) return { kind: 'skipped', id, activeRunId, httpStatus: 200, result: { skipped: true, ...data } };
+  return { kind: 'skipped', id, activeRunId, httpStatus: 409, error: { name: 'RunSkipped', message: ANOTHER_IS_ACTIVE, detail: ANOTHER_IS_ACTIVE, data } };
+}
