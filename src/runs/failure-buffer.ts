@@ -4,19 +4,10 @@ import { fingerprintOf } from '../lib/errors/fingerprint.js';
 import { toJson } from '../lib/json/json.js';
 import { inPieces, MOST_ARRAY_BYTES, pieceLength } from '../lib/database/piece-length.js';
 import type { Scrubber } from '../lib/personal-data/scrubber.js';
+import type { KeptFailure } from './records/failures.js';
 import type { FailedItem } from '../lib/run-scope.js';
 import { toStorableJson } from '../lib/json/storable-json.js';
 import { toStorableText } from '../lib/text/storable-text.js';
-
-/** A failed item as it is kept, numbered from 0. */
-export interface KeptFailure {
-  readonly seq: number;
-  /** JSON text. */
-  readonly key: string;
-  readonly message: string;
-  /** The same for failures of the same kind. */
-  readonly fingerprint: string;
-}
 
 /** The most failed items that are kept with a run; what the run's own counts say of them has no limit. */
 const MOST_KEPT = 10_000;

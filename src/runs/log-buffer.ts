@@ -2,13 +2,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { attempt } from '../lib/errors/attempt.js';
 import { pieceLength } from '../lib/database/piece-length.js';
 import type { LogLine } from '../lib/run-scope.js';
+import { bytesOfLine, type NumberedLine } from './records/log-lines.js';
 import { toStorableJson } from '../lib/json/storable-json.js';
 import { toStorableText } from '../lib/text/storable-text.js';
-
-/** A line and its place in the log of its run, counted from 0. */
-export interface NumberedLine extends LogLine {
-  readonly seq: number;
-}
 
 export interface RunLogBufferOptions {
   /** May be called with lines that it was called with before, when it failed. */
@@ -45,8 +41,6 @@ export interface RunLogBuffer {
 
 /** Two such pieces go in one statement (lib/database/piece-length.ts). */
 const PIECE = { mostItems: 500, mostBytes: 65_536, bytesOf: bytesOfLine };
-/** What a line takes beside its texts, about. */
-const LINE_BYTES = 100;
 const MOST_TAG_BYTES = 200;
 const LONGEST_PAUSE_MS = 60_000;
 /** With pauses that double from 1 s to a minute: some four minutes of a database that is away. */
@@ -56,11 +50,6 @@ const MOST_FAILURES = 9;
 export const createRunLogBuffer = (options: RunLogBufferOptions): RunLogBuffer => new Buffered(options);
 
 const DONE = Promise.resolve();
-
-/** What a line takes in memory and in a statement, about. */
-export function bytesOfLine({ message, data }: LogLine): number {
-  return LINE_BYTES + message.length + (data?.length ?? 0);
-}
 
 /** Those with lines that are not written yet. */
 const unwritten = new Set<Buffered>();

@@ -7,9 +7,11 @@ const SRC = path.resolve(__dirname, '../..');
 const LAYERS: readonly { name: string; files: RegExp }[] = [
   { name: 'entry', files: /^[^/]+\.ts$/ },
   { name: 'app', files: /^(app|service)\.ts$|^cli\// },
-  { name: 'handlers', files: /^handlers\// },
+  { name: 'routes', files: /^handlers\/[^/]+$/ },
+  { name: 'before and after routes', files: /^handlers\/(middleware|requests|answers)\// },
   { name: 'models', files: /^models\/(?!migrations\/)/ },
-  { name: 'runs', files: /^runs\// },
+  { name: 'runs', files: /^runs\/[^/]+$/ },
+  { name: 'records', files: /^runs\/records\// },
   { name: 'apis', files: /^apis\// },
   { name: 'lib', files: /^lib\/|^jobs\/helpers\.ts$/ },
 ];

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
-import { createRunLogBuffer, type NumberedLine, type RunLogBufferOptions } from '@commons/backend/runs/log-buffer.js';
+import { createRunLogBuffer, type RunLogBufferOptions } from '@commons/backend/runs/log-buffer.js';
+import type { NumberedLine } from '@commons/backend/runs/records/log-lines.js';
 import type { LogLine } from '@commons/backend/lib/run-scope.js';
 
 const line = (message: string, rest: Partial<LogLine> = {}): LogLine => ({ at: new Date(0), level: 'info', tag: 'TAG', message, data: undefined, ...rest });

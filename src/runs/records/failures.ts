@@ -1,8 +1,17 @@
 import type { Knex } from 'knex';
 import type pg from 'pg';
 import type { JSONData } from '../../jobs/helpers.js';
-import type { KeptFailure } from '../failure-buffer.js';
 import { logPool, readPool } from '../../lib/database/service-pools.js';
+
+/** A failed item as it is kept, numbered from 0. */
+export interface KeptFailure {
+  readonly seq: number;
+  /** JSON text. */
+  readonly key: string;
+  readonly message: string;
+  /** The same for failures of the same kind. */
+  readonly fingerprint: string;
+}
 
 /** An item that a run could not process. */
 export interface FailureRow extends pg.QueryResultRow {

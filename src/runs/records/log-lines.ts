@@ -1,7 +1,6 @@
 import type pg from 'pg';
 import { rowSource } from '../../lib/database/row-source.js';
-import { bytesOfLine, type NumberedLine } from '../log-buffer.js';
-import type { LogLevel } from '../../lib/run-scope.js';
+import type { LogLevel, LogLine } from '../../lib/run-scope.js';
 import { logPool, readPool } from '../../lib/database/service-pools.js';
 import { WriteBatcher } from '../../lib/database/write-batcher.js';
 
@@ -13,6 +12,19 @@ export interface RunLogRow extends pg.QueryResultRow {
   readonly tag: string | null;
   readonly message: string;
   readonly data: unknown;
+}
+
+/** A line and its place in the log of its run, counted from 0. */
+export interface NumberedLine extends LogLine {
+  readonly seq: number;
+}
+
+/** What a line takes beside its texts, about. */
+const LINE_BYTES = 100;
+
+/** What a line takes in memory and in a statement, about. */
+export function bytesOfLine({ message, data }: LogLine): number {
+  return LINE_BYTES + message.length + (data?.length ?? 0);
 }
 
 /** Lines of one attempt of a run. */
