@@ -1,7 +1,6 @@
-import { categoryList, categoryOf, type JobCategory } from '../lib/job-files/categories.js';
+import { categoryList, categoryNamed, categoryOf, type JobCategory } from '../lib/job-files/categories.js';
 import { isSlug } from '../lib/job-files/registry.js';
 import { CliError } from './cli-error.js';
-import { categoryNamed } from './job-templates.js';
 
 export interface JobName {
   readonly slug: string;
@@ -16,10 +15,10 @@ export interface JobName {
 export function readJobName(words: readonly string[], isForced: boolean): JobName {
   const [first = '', second, ...more] = words;
   if (more.length > 0) throw new CliError(`a job's name is one word, with hyphens in it: ${words.slice(1).join('-')}?`);
-  const named = categoryNamed(first);
-  if (second === undefined && named) throw new CliError(`${named}- what? Write: create ${named} patient-phones`);
-  if (second !== undefined && !named && !isForced) throw new CliError(noCategory(first));
-  const slug = second === undefined ? first : second.startsWith(`${named ?? first}-`) ? second : `${named ?? first}-${second}`;
+  const word = categoryNamed(first) ? first.replace(/-$/, '') : first;
+  if (second === undefined && categoryNamed(first)) throw new CliError(`${word}- what? Write: create ${word} patient-phones`);
+  if (second !== undefined && !categoryNamed(first) && !isForced) throw new CliError(noCategory(first));
+  const slug = second === undefined ? first : second.startsWith(`${word}-`) ? second : `${word}-${second}`;
   checkSlug(slug);
   const category = categoryOf(slug);
   if (!category && !isForced) throw new CliError(noCategory(slug));

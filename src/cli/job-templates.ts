@@ -1,4 +1,4 @@
-import { isCategory, type JobCategory } from '../lib/job-files/categories.js';
+import type { JobCategory } from '../lib/job-files/categories.js';
 import { functionNameOf } from '../lib/job-files/function-name.js';
 import { CliError } from './cli-error.js';
 
@@ -112,9 +112,3 @@ function withStandIn(spec: string, { table, column, type, columns }: TemplateFac
 
 const HELPERS = '@commons/backend/__tests__/helpers';
 const importLine = (name: string, file: string): string => `import { ${name} } from '${HELPERS}/${file}';\n`;
-
-/** The category that a word on the command line names, with or without its hyphen. */
-export const categoryNamed = (word: string): JobCategory | undefined => {
-  const name = word.replace(/-$/, '');
-  return isCategory(name) ? name : undefined;
-};

@@ -94,10 +94,11 @@ export function createProgram(source: SourceTree, prepare: () => Promise<void>):
       (await import('./create-command.js')).createCommand(source, name, options));
 
   program.command('check')
-    .description('hold the job files of a folder against the conventions, and say how to mend them')
+    .description('say which job files of a folder have faults, and which keep to no convention, and how to mend them')
     .argument('[folder]', "default: the server's own jobs")
+    .option('--strict', 'exit with 1 for advice too, and not just for faults')
     .option('--json', 'as JSON')
-    .action(async (folder: string | undefined, options: Json) => (await import('./check-command.js')).checkCommand(source, folder, options));
+    .action(async (folder: string | undefined, options: Json & { strict?: boolean }) => (await import('./check-command.js')).checkCommand(source, folder, options));
 
   program.command('seed')
     .description('fill an empty database with synthetic patients')

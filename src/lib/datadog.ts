@@ -23,12 +23,22 @@ export interface TrackedEvent {
 const MOST_TITLE = 100;
 const MOST_TEXT = 4_000;
 
+const eventOf = (title: string, tags?: Tags): TrackedEvent => ({ title, text: title, ...(tags && { tags }) });
+
+const EVENT_CALL = "trackEvent({ title: 'Export done', text: 'rosters/today.csv', tags: { rows: 5 } })";
+
 /**
  * Sends an event to the Datadog agent at DD_AGENT_HOST, over DogStatsD (https://docs.datadoghq.com/developers/dogstatsd/);
  * does nothing where that is not set. A dry run logs it in place of sending it. It never throws and nothing waits for it: UDP
  * does not say whether anyone listens.
+ * @param event or the event's title alone, and its tags behind it
+ * @throws {TypeError} for what is no event: that is a mistake in the code, and shows at its first call
  */
-export function trackEvent({ title, text, tags = {}, alertType = 'info' }: TrackedEvent): void {
+export function trackEvent(event: TrackedEvent): void;
+export function trackEvent(title: string, tags?: Tags): void;
+export function trackEvent(event: TrackedEvent | string, behind?: Tags): void {
+  const { title, text, tags = {}, alertType = 'info' } = typeof event === 'string' ? eventOf(event, behind) : (event ?? {});
+  if (typeof title !== 'string' || typeof text !== 'string') throw new TypeError(`trackEvent takes an event with a title: ${EVENT_CALL}`);
   send(`event ${title}`, tags, (client) => client.event(title.slice(0, MOST_TITLE), text.slice(0, MOST_TEXT), { alert_type: alertType }, texts(tags)));
 }
 

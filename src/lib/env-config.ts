@@ -1,3 +1,5 @@
+import { bytes, clinicianDirectory, hosts, httpUrl, integer, objectStorage, oneOf, postgresUrl, type Read, redactionKey, text, yesNo } from './environment/readers.js';
+import { byName, type NamedVariables, type OwnVariables } from './environment/by-name.js';
 import { readAuthConfig } from './auth/auth-config.js';
 import { parseDuration } from './text/duration.js';
 import { parseBodyKeys } from './personal-data/sealed-body.js';
@@ -9,79 +11,8 @@ export class EnvConfigError extends Error {
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
-type Read<T> = (text: string) => T;
-
 const DEPLOYMENTS = ['local', 'staging', 'production'] as const;
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
-
-const text: Read<string> = (value) => value;
-
-const oneOf =
-  <T extends string>(allowed: readonly T[]): Read<T> =>
-  (value) => {
-    const found = allowed.find((word) => word === value);
-    if (found === undefined) throw new RangeError(`'${value}' is none of ${allowed.join(', ')}`);
-    return found;
-  };
-
-const integer =
-  (least: number, most: number): Read<number> =>
-  (value) => {
-    const number = /^\d+$/.test(value) ? Number(value) : NaN;
-    if (!(number >= least && number <= most)) throw new RangeError(`'${value}' is no whole number from ${least} to ${most}`);
-    return number;
-  };
-
-const bytes: Read<number> = (value) => {
-  const [, amount, unit] = /^(\d+)(kb|mb)?$/i.exec(value) ?? [];
-  const size = Number(amount ?? NaN) * { kb: 1_024, mb: 1_048_576, '': 1 }[(unit ?? '').toLowerCase() as 'kb' | 'mb' | '']!;
-  if (!(size >= 1 && size <= 104_857_600)) throw new RangeError(`'${value}' is no size: write bytes, or a number and kb or mb, up to 100mb`);
-  return size;
-};
-
-/** The value is never repeated in the message: it holds a password. */
-const postgresUrl: Read<string> = (value) => {
-  if (!/^postgres(ql)?:\/\//.test(value) || !URL.canParse(value)) {
-    throw new RangeError('it is no Postgres address: write postgres://user:password@host:5432/database');
-  }
-  return value;
-};
-
-/** gs://bucket/prefix or file:folder, as apis/object-storage opens them. */
-const objectStorage: Read<string> = (value) => {
-  if (!/^(gs:\/\/[a-z\d][a-z\d._-]+[a-z\d](\/.*)?|file:(?!\/\/).+)$/.test(value)) {
-    throw new RangeError(`'${value}' is no object storage: write gs://bucket/prefix or file:folder`);
-  }
-  return value;
-};
-
-const httpUrl: Read<string> = (value) => {
-  if (!/^https?:\/\//.test(value) || !URL.canParse(value)) throw new RangeError('it is no address: write http://host:port or https://host');
-  return value;
-};
-
-/** Such as download.geonames.org, with commas between them. */
-const hosts: Read<ReadonlySet<string>> = (value) => {
-  const names = value.split(',').map((name) => name.trim().toLowerCase());
-  const wrong = names.find((name) => !URL.canParse(`http://${name}`) || new URL(`http://${name}`).hostname !== name);
-  if (wrong !== undefined) throw new RangeError(`'${wrong}' is no host: write example.com,example.org, without scheme, port and path`);
-  return new Set(names);
-};
-
-/** The value is never repeated in the message: it may hold a password. */
-const clinicianDirectory: Read<string> = (value) => {
-  const isHttp = URL.canParse(value) && /^https?:$/.test(new URL(value).protocol);
-  if (!isHttp && !/^file:(?!\/\/).+$/.test(value)) throw new RangeError('it is no directory: write https://host/path or file:path');
-  return value;
-};
-
-/** The value is never repeated in the message. */
-const redactionKey: Read<string> = (value) => {
-  if (value.length < 32) throw new RangeError('it is too short: make one by openssl rand -base64 32');
-  return value;
-};
-
-const yesNo: Read<boolean> = (value) => oneOf(['yes', 'no'])(value) === 'yes';
 
 /**
  * Reads and checks the environment. An empty variable counts as one that is not set.
@@ -171,5 +102,14 @@ export type EnvConfig = ReturnType<typeof readEnvConfig>;
 
 let current: EnvConfig | undefined;
 
-/** The process's own environment, read and checked once. @throws {EnvConfigError} */
-export const envConfig = (): EnvConfig => (current ??= readEnvConfig(process.env));
+const read = (): EnvConfig => (current ??= readEnvConfig(process.env));
+
+/**
+ * The process's own environment, read and checked once, at the first use. The service calls it: `envConfig().runLease`. Job files may
+ * also ask by the variable's own name, `envConfig.DEPLOYMENT`, which gives the checked value (a time in ms), and for a variable of
+ * their own `envConfig.get('MY_URL')`. It is frozen, and a name that it does not know throws.
+ * @throws {EnvConfigError}
+ */
+export const envConfig: (() => EnvConfig) & NamedVariables & OwnVariables = byName(read);
+
+export default envConfig;

@@ -15,6 +15,8 @@ export type ErrorMeta = { tag?: string | undefined } & Readonly<Record<string, u
 /** The logger with its tag, and perhaps some fields for every line's data, given once. */
 export interface ScopedLogger {
   log(message: string, data?: unknown): void;
+  /** The same as log. */
+  info(message: string, data?: unknown): void;
   warn(message: string, data?: unknown): void;
   debug(message: string, data?: unknown): void;
   error(error: unknown, data?: Readonly<Record<string, unknown>>): void;
@@ -30,34 +32,34 @@ const MOST_KEPT_DATA_BYTES = 8_192;
  * whatever its level. Data may be anything, and is shown up to a size; fields named like secrets are not shown. No call throws.
  */
 const logger = {
-  log: (message: string, tag?: string, data?: unknown): void => {
-    if (isWanted('info')) emit('info', tag, () => ({ message, data }));
-  },
-  warn: (message: string, tag?: string, data?: unknown): void => {
-    if (isWanted('warn')) emit('warn', tag, () => ({ message, data }));
-  },
-  debug: (message: string, tag?: string, data?: unknown): void => {
-    if (isWanted('debug')) emit('debug', tag, () => ({ message, data }));
-  },
+  log: (message: string, tag?: string, data?: unknown): void => say('info', message, tag, data),
+  /** The same as log. */
+  info: (message: string, tag?: string, data?: unknown): void => say('info', message, tag, data),
+  warn: (message: string, tag?: string, data?: unknown): void => say('warn', message, tag, data),
+  debug: (message: string, tag?: string, data?: unknown): void => say('debug', message, tag, data),
   /** @param error whatever was thrown, or a message */
   error: (error: unknown, meta: ErrorMeta = {}): void => {
     if (isWanted('error')) emit('error', orUndefined(() => meta.tag), (scrub) => errorEvent(error, () => meta, scrub));
   },
-  createScopedLogger: ({ tag, ...fields }: ErrorMeta): ScopedLogger => ({
-    log: (message, data) => {
-      if (isWanted('info')) emit('info', tag, () => ({ message, data: merged(fields, data) }));
-    },
-    warn: (message, data) => {
-      if (isWanted('warn')) emit('warn', tag, () => ({ message, data: merged(fields, data) }));
-    },
-    debug: (message, data) => {
-      if (isWanted('debug')) emit('debug', tag, () => ({ message, data: merged(fields, data) }));
-    },
-    error: (error, data) => {
-      if (isWanted('error')) emit('error', tag, (scrub) => errorEvent(error, () => ({ ...fields, ...data }), scrub));
-    },
-  }),
+  createScopedLogger({ tag, ...fields }: ErrorMeta): ScopedLogger {
+    const sayAt = (level: LogLevel) => (message: string, data?: unknown): void => {
+      if (isWanted(level)) emit(level, tag, () => ({ message, data: merged(fields, data) }));
+    };
+    return {
+      log: sayAt('info'),
+      info: sayAt('info'),
+      warn: sayAt('warn'),
+      debug: sayAt('debug'),
+      error: (error, data) => {
+        if (isWanted('error')) emit('error', tag, (scrub) => errorEvent(error, () => ({ ...fields, ...data }), scrub));
+      },
+    };
+  },
 };
+
+function say(level: LogLevel, message: string, tag: string | undefined, data: unknown): void {
+  if (isWanted(level)) emit(level, tag, () => ({ message, data }));
+}
 
 export default logger;
 

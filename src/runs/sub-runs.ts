@@ -18,8 +18,11 @@ const open = new Map<string, SubRun>();
 /**
  * Starts a run of `jobName` that the caller ends with completeSubRun. One that is not completed by the end of the run it
  * was made in is recorded as failed.
+ * @throws {TypeError} for what is no name, such as an object with a batchJobId
  */
 export async function createSubRun(name: string): Promise<{ id: string }> {
+  // Job files are not always checked by TypeScript.
+  if (typeof name !== 'string' || name === '') throw new TypeError("BatchJobRun.create takes the job's name: BatchJobRun.create('sync-one-clinic')");
   const scope = tryRunScope();
   if (scope?.whyNoRuns !== undefined) throw new Error(scope.whyNoRuns);
   const parent = scope?.run;

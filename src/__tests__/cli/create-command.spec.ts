@@ -54,7 +54,7 @@ describe('what create writes', () => {
 
   it('keeps the conventions, for each of the eleven categories', () => {
     expect(made()).toHaveLength(2 * 11 + 3);
-    expect(checkConventions(jobs()).faults.map(({ file, rule }) => [file, rule])).toEqual([['my-own-thing.ts', 'prefix']]);
+    expect(checkConventions(jobs()).findings.map(({ file, rule }) => [file, rule])).toEqual([['my-own-thing.ts', 'prefix']]);
   });
 
   it('passes the linter and the type check unchanged', async () => {
@@ -162,7 +162,7 @@ describe('on the command line', () => {
     expect(left).toEqual({ code: 0, output: 'CliError: nothing was written\n' });
   }, 60_000);
 
-  it('check names what is broken and ends with 1, and with 0 when nothing is', async () => {
+  it('check tells faults from advice: it ends with 1 for faults alone, and with --strict for both', async () => {
     const [folder, whole] = ['src/other-jobs', 'src/whole-jobs'].map((name) => path.join(checkout, name)) as [string, string];
     mkdirSync(folder);
     await expect(checkCommand(source(), folder, {})).rejects.toThrow('there is no job in ');
@@ -170,11 +170,13 @@ describe('on the command line', () => {
     mkdirSync(path.join(whole, '__tests__'), { recursive: true });
     for (const each of [folder, whole]) cpSync(path.join(__dirname, '../fixtures/templates/cache-template-name.ts'), path.join(each, 'cache-template-name.ts'));
     writeFileSync(path.join(whole, '__tests__/cache-template-name.spec.ts'), '');
-    const [broken, kept] = await Promise.all([cli('check', 'src/other-jobs'), cli('check', 'src/whole-jobs', '--json')]);
-    expect(broken).toEqual({ code: 1, output: expect.stringMatching(/^WHERE .*\nsrc\/other-jobs\/cache-template-name\.ts +spec +It has none\./) });
-    expect(kept).toEqual({ code: 0, output: '{"jobs":1,"faults":[]}\n' });
+    const [advised, strict, kept] = await Promise.all([cli('check', 'src/other-jobs'), cli('check', 'src/other-jobs', '--strict'), cli('check', 'src/whole-jobs', '--json')]);
+    const advice = expect.stringMatching(/^ +WHERE .*\nadvice +src\/other-jobs\/cache-template-name\.ts +spec +It has none\.[^]*\n1 job: 0 faults, 1 piece of advice\n$/);
+    expect(advised).toEqual({ code: 0, output: advice });
+    expect(strict).toEqual({ code: 1, output: advice });
+    expect(kept).toEqual({ code: 0, output: '{"jobs":1,"faults":[],"advice":[]}\n' });
     cpSync(path.join(__dirname, '../fixtures/schema-jobs/renames-what-is-marked.ts'), path.join(whole, 'renames-what-is-marked.ts'));
     const marks = await cli('check', 'src/whole-jobs');
-    expect(marks).toEqual({ code: 1, output: expect.stringMatching(/\nsrc\/whole-jobs\/renames-what-is-marked\.ts +marks +Its RequestBody marks email .* mail would be stored in clear\. Mark on the input side/) });
+    expect(marks).toEqual({ code: 1, output: expect.stringMatching(/\nfault +src\/whole-jobs\/renames-what-is-marked\.ts +marks +Its RequestBody marks email .* mail would be stored in clear\. Mark on the input side/) });
   }, 60_000);
 });

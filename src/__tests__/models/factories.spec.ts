@@ -1,3 +1,5 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import knex from '@commons/backend/lib/knex.js';
 import { isNpi } from '@commons/backend/models/seed/npi.js';
 import { buildRequest } from '../helpers/build-request.js';
@@ -49,10 +51,15 @@ describe.each(Object.entries(FACTORIES) as [string, AnyFactory][])('the factory 
   });
 });
 
-it('there is a factory for every table but those that the service alone writes', async () => {
-  const { rows }: { rows: { table: string }[] } = await knex.raw(`select table_name as "table" from information_schema.tables where table_schema = 'public'`);
-  const own = /^knex_|^batch_job_run_|^audit_event$/;
-  expect(rows.map(({ table }) => table).filter((table) => !own.test(table)).toSorted()).toEqual(Object.keys(FACTORIES).toSorted());
+/** The newest migration that comes with the service. A later one is a team's own, and its tables need no factory: `create` writes a stand-in into the job's spec. */
+const LAST_OF_SERVICE = '20261124000400_audit_and_personal_data.ts';
+
+it('there is a factory for every table that comes with the service, but those that it alone writes', () => {
+  const folder = path.resolve(__dirname, '../../models/migrations');
+  const texts = readdirSync(folder).filter((file) => file <= LAST_OF_SERVICE).map((file) => readFileSync(path.join(folder, file), 'utf8'));
+  const tables = texts.flatMap((text) => [...text.matchAll(/create table "?(\w+)"? \(/g)].map(([, table = '']) => table));
+  const own = /^batch_job_run_|^audit_event$/;
+  expect(tables.filter((table) => !own.test(table)).toSorted()).toEqual(Object.keys(FACTORIES).toSorted());
 });
 
 describe('what is made for a row that names no others', () => {

@@ -22,7 +22,7 @@ const isMigration = (file: string) => file.startsWith('models/migrations/');
 const layerOf = (file: string) => LAYERS.findIndex(({ files }) => files.test(file));
 
 const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
-  .filter((file) => file.endsWith('.ts') && !file.includes('__tests__'))
+  .filter((file) => file.endsWith('.ts') && !/__(tests|mocks)__/.test(file))
   .map((file) => file.split(path.sep).join('/'));
 
 /** What a file imports of this project's, as paths below src. */

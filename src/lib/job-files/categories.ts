@@ -15,14 +15,26 @@ export const JOB_CATEGORIES = {
 
 export type JobCategory = keyof typeof JOB_CATEGORIES;
 
-export const isCategory = (text: string): text is JobCategory => Object.hasOwn(JOB_CATEGORIES, text);
+/** Other words for a category, which are as good in a job's name. */
+const ALIASES: ReadonlyMap<string, JobCategory> = new Map([['workflow', 'start']]);
+
+/** The category that a word names, with or without its hyphen; undefined where it names none. */
+export function categoryNamed(word: string): JobCategory | undefined {
+  const name = word.replace(/-$/, '');
+  return Object.hasOwn(JOB_CATEGORIES, name) ? (name as JobCategory) : ALIASES.get(name);
+}
 
 /** The category of a job's name, which goes on behind the prefix; undefined when it has none. */
 export function categoryOf(slug: string): JobCategory | undefined {
   const [, prefix = ''] = /^([a-z]+)-./.exec(slug) ?? [];
-  return isCategory(prefix) ? prefix : undefined;
+  return categoryNamed(prefix);
 }
 
 /** Every category on a line of its own, for help and messages. */
 export const categoryList = (): string =>
-  Object.entries(JOB_CATEGORIES).map(([name, sentence]) => `  ${`${name}-`.padEnd(10)} ${sentence}`).join('\n');
+  Object.entries(JOB_CATEGORIES).map(([name, sentence]) => `  ${`${name}-`.padEnd(10)} ${sentence}${aliasesOf(name)}`).join('\n');
+
+function aliasesOf(category: string): string {
+  const aliases = [...ALIASES].filter(([, of]) => of === category).map(([alias]) => `${alias}-`);
+  return aliases.length > 0 ? ` Also ${aliases.join(', ')}.` : '';
+}

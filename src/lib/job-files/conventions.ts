@@ -5,8 +5,12 @@ import { categoryOf, JOB_CATEGORIES } from './categories.js';
 import { functionNameOf } from './function-name.js';
 import { createJobRegistry } from './registry.js';
 
-/** A file that keeps a convention not, and how to mend it. */
-export interface ConventionFault {
+/** What keeps a job from being run as it is meant. Whatever else a convention asks for is advice: the job runs without it. */
+const FAULTS: ReadonlySet<string> = new Set(['name', 'syntax', 'default export', '.js imports', 'load', 'marks']);
+
+/** What a file does not keep to, and how to mend it. */
+export interface Finding {
+  readonly severity: 'fault' | 'advice';
   /** Its name in the folder. */
   readonly file: string;
   /** From 1 on; undefined where it is about the file as a whole. */
@@ -18,8 +22,11 @@ export interface ConventionFault {
 
 export interface CheckedJobs {
   readonly jobs: readonly string[];
-  readonly faults: readonly ConventionFault[];
+  readonly findings: readonly Finding[];
 }
+
+/** A finding, whose severity follows from its rule. */
+export const finding = (fields: Omit<Finding, 'severity'>): Finding => ({ severity: FAULTS.has(fields.rule) ? 'fault' : 'advice', ...fields });
 
 /**
  * Holds a folder of job files against the conventions of src/jobs/README.md. The files are parsed and never run: a check must
@@ -28,27 +35,27 @@ export interface CheckedJobs {
  */
 export function checkConventions(folder: string): CheckedJobs {
   const registry = createJobRegistry({ folder, importFile: neverLoaded, loadTimeoutMs: 0 });
-  const names = registry.faults().map(({ name, reason }) => ({ file: name, line: undefined, rule: 'name', problem: reason }));
+  const names = registry.faults().map(({ name, reason }) => finding({ file: name, line: undefined, rule: 'name', problem: reason }));
   const jobs = registry.list().map(({ file, slug }) => ({ file, slug }));
-  return { jobs: jobs.map(({ slug }) => slug), faults: [...names, ...jobs.flatMap(({ file, slug }) => checkJob(folder, file, slug))] };
+  return { jobs: jobs.map(({ slug }) => slug), findings: [...names, ...jobs.flatMap(({ file, slug }) => checkJob(folder, file, slug))] };
 }
 
 const neverLoaded = () => Promise.reject(new Error('conventions are checked without loading a job'));
 
-function checkJob(folder: string, file: string, slug: string): ConventionFault[] {
+function checkJob(folder: string, file: string, slug: string): Finding[] {
   const text = readFileSync(path.join(folder, file), 'utf8');
   const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
-  const faults: ConventionFault[] = [];
+  const findings: Finding[] = [];
   const report = (rule: string, problem: string, node?: ts.Node) => {
     const line = node && source.getLineAndCharacterOfPosition(node.getStart(source)).line + 1;
-    faults.push({ file, line, rule, problem });
+    findings.push(finding({ file, line, rule, problem }));
   };
   const { diagnostics = [] } = ts.transpileModule(text, { fileName: file, reportDiagnostics: true, compilerOptions: { target: ts.ScriptTarget.Latest } });
   const [broken] = diagnostics;
   if (broken) {
     // What a broken file exports cannot be told.
     const line = source.getLineAndCharacterOfPosition(broken.start ?? 0).line + 1;
-    return [{ file, line, rule: 'syntax', problem: `It cannot be parsed: ${ts.flattenDiagnosticMessageText(broken.messageText, ' ')}` }];
+    return [finding({ file, line, rule: 'syntax', problem: `It cannot be parsed: ${ts.flattenDiagnosticMessageText(broken.messageText, ' ')}` })];
   }
 
   const exported = exportsOf(source);
@@ -69,7 +76,7 @@ function checkJob(folder: string, file: string, slug: string): ConventionFault[]
     report('spec', `It has none. Write __tests__/${slug}.spec.ts; the templates show what is worth a test.`);
   }
   checkImportsAndConsole(source, report);
-  return faults;
+  return findings;
 }
 
 type Report = (rule: string, problem: string, node?: ts.Node) => void;

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { checkJobMarks } from '@commons/backend/lib/job-files/check-marks.js';
+import { checkLoading } from '@commons/backend/lib/job-files/check-loading.js';
 import knex from '@commons/backend/lib/knex.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import { callJob, killServiceProcesses, type ServiceProcess, startServiceProcess } from '../../helpers/service-process.js';
@@ -62,21 +62,30 @@ describe('the service over jobs with unusual schemas', () => {
 
 describe('job check', () => {
   it('names the jobs whose marks cannot be kept, and what to write', async () => {
-    const faults = await checkJobMarks({ folder: FOLDER, importFile: (file) => import(file), loadTimeoutMs: 5_000 });
+    const faults = await checkLoading({ folder: FOLDER, importFile: (file) => import(file), loadTimeoutMs: 5_000 });
     expect(faults).toEqual([
-      { file: 'makes-schemas-for-ever.ts', line: undefined, rule: 'marks', problem: expect.stringMatching(/^Nobody can tell what its RequestBody marks .* Build it once, in a const/) },
-      { file: 'renames-what-is-marked.ts', line: undefined, rule: 'marks', problem: expect.stringMatching(/^Its RequestBody marks email .* mail would be stored in clear\. Mark on the input side, by \.meta/) },
+      { severity: 'fault', file: 'makes-schemas-for-ever.ts', line: undefined, rule: 'marks', problem: expect.stringMatching(/^Nobody can tell what its RequestBody marks .* Build it once, in a const/) },
+      { severity: 'fault', file: 'renames-what-is-marked.ts', line: undefined, rule: 'marks', problem: expect.stringMatching(/^Its RequestBody marks email .* mail would be stored in clear\. Mark on the input side, by \.meta/) },
     ]);
   });
 
   it('finds nothing amiss in the jobs of src/jobs and in the templates', async () => {
     for (const folder of ['../../../jobs', '../../fixtures/templates']) {
-      expect(await checkJobMarks({ folder: path.resolve(__dirname, folder), importFile: (file) => import(file), loadTimeoutMs: 30_000 })).toEqual([]);
+      expect(await checkLoading({ folder: path.resolve(__dirname, folder), importFile: (file) => import(file), loadTimeoutMs: 30_000 })).toEqual([]);
     }
   });
 
-  it('passes over a job that cannot be loaded for another reason: list names it', async () => {
-    const faults = await checkJobMarks({ folder: path.join(__dirname, '../../fixtures/jobs'), importFile: async () => { throw new Error('broken'); }, loadTimeoutMs: 5_000 });
-    expect(faults).toEqual([]);
+  it('names a job that cannot be loaded for another reason, and why', async () => {
+    const [first, ...others] = await checkLoading({ folder: path.join(__dirname, '../../fixtures/jobs'), importFile: async () => { throw new Error('broken'); }, loadTimeoutMs: 5_000 });
+    expect(first).toMatchObject({ severity: 'fault', rule: 'load', problem: expect.stringContaining('broken') });
+    expect(others.length).toBeGreaterThan(5);
+  });
+
+  it('does not load a file that is known to be broken', async () => {
+    const importFile = jest.fn(async () => ({ default: async () => undefined }));
+    const folder = path.join(__dirname, '../../fixtures/templates');
+    await checkLoading({ folder, importFile, loadTimeoutMs: 5_000 }, new Set(['template-name.ts']));
+    expect(importFile).not.toHaveBeenCalledWith(path.join(folder, 'template-name.ts'));
+    expect(importFile).toHaveBeenCalledWith(path.join(folder, 'cache-template-name.ts'));
   });
 });

@@ -1,0 +1,51 @@
+import type { EnvConfig } from '../env-config.js';
+
+/** A property's name as its variable is called: databasePoolMax is DATABASE_POOL_MAX. */
+type VariableName<Name extends string> = Name extends `${infer First}${infer Rest}`
+  ? `${First extends Lowercase<First> ? Uppercase<First> : `_${First}`}${VariableName<Rest>}`
+  : '';
+
+/** The variables that are called otherwise, or make more than one value. */
+type Irregular = 'auth' | 'datadogHost' | 'datadogPort';
+
+/** The checked values by the names of their variables. */
+export type NamedVariables = Readonly<{ [Name in Exclude<keyof EnvConfig, Irregular> as VariableName<Name>]: EnvConfig[Name] }>
+  & Readonly<{ DD_AGENT_HOST: EnvConfig['datadogHost']; DD_DOGSTATSD_PORT: EnvConfig['datadogPort'] }>;
+
+export interface OwnVariables {
+  /**
+   * A variable of the job's own, without blanks around it. An empty one counts as one that is not set.
+   * @param otherwise what it is when it is not set; without it such a one throws
+   * @throws {Error} naming the variable
+   */
+  get(name: string, otherwise?: string): string;
+}
+
+const IRREGULAR: Readonly<Record<string, keyof EnvConfig>> = { DD_AGENT_HOST: 'datadogHost', DD_DOGSTATSD_PORT: 'datadogPort' };
+
+const propertyOf = (variable: string): string => IRREGULAR[variable] ?? variable.toLowerCase().replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+
+function ownVariable(name: string, otherwise?: string): string {
+  const value = process.env[name]?.trim() || otherwise;
+  if (value === undefined) throw new Error(`The environment variable ${name} is not set. Set it, or give a default: envConfig.get('${name}', '...')`);
+  return value;
+}
+
+/**
+ * `read`, which can also be asked for single variables by name. It is read at the first use, since importing a module reads nothing.
+ * The names are looked up behind the function's own properties, so that a call costs no more than one of `read`.
+ */
+export function byName(read: () => EnvConfig): (() => EnvConfig) & NamedVariables & OwnVariables {
+  const lookUp: ProxyHandler<object> = {
+    get(target, name, receiver): unknown {
+      if (typeof name !== 'string' || !/^[A-Z][A-Z\d_]*$/.test(name)) return Reflect.get(target, name, receiver);
+      const config: Readonly<Record<string, unknown>> = read();
+      const property = propertyOf(name);
+      if (Object.hasOwn(config, property)) return config[property];
+      throw new Error(`envConfig.${name} is no variable of the service. For one of your own write: envConfig.get('${name}')`);
+    },
+  };
+  const config = Object.assign(() => read(), { get: ownVariable });
+  Object.setPrototypeOf(config, new Proxy(Function.prototype, lookUp));
+  return Object.freeze(config) as unknown as (() => EnvConfig) & NamedVariables & OwnVariables;
+}
