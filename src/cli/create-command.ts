@@ -4,6 +4,7 @@ import path from 'node:path';
 import { jobFolderOf, type SourceTree } from '../lib/job-files/source-tree.js';
 import { CliError } from './cli-error.js';
 import { readJobName } from './job-name.js';
+import { withHandle } from './handle-form.js';
 import { fillTemplate, type JobFiles, templateSlug } from './job-templates.js';
 import { note, writeResult } from './result-stream.js';
 
@@ -11,6 +12,8 @@ export interface CreateOptions {
   readonly table?: string;
   readonly column?: string;
   readonly forceName?: boolean;
+  /** A job that parses its body itself, as older ones do, and not by handle(). */
+  readonly house?: boolean;
 }
 
 /** Writes a job and its spec from its category's template, and prints their paths. It asks when no name was given and somebody is there. */
@@ -20,7 +23,8 @@ export async function createCommand(source: SourceTree, given: readonly string[]
   const { words, ...options } = given.length > 0 ? { words: given, ...givenOptions } : { ...givenOptions, ...(await ask()) };
   const { slug, category } = readJobName(words, options.forceName ?? false);
   const { folder } = jobFolderOf(source);
-  const files = fillTemplate(await readTemplate(templates, templateSlug(category)), { ...options, slug, category, module: moduleName(source.root, folder, slug) });
+  const filled = fillTemplate(await readTemplate(templates, templateSlug(category)), { ...options, slug, category, module: moduleName(source.root, folder, slug) });
+  const files = options.house ? filled : withHandle(filled);
   const written = await writeBoth(folder, slug, files);
   writeResult(written.map((file) => `${path.relative('', file)}\n`).join(''));
   note(`Now put your rule in, and what the spec should know of it. Then:\n  npx jest ${slug}\n  npm run -s job -- run ${slug} --help\n  npm run -s job -- check`);

@@ -89,8 +89,9 @@ export function createProgram(source: SourceTree, prepare: () => Promise<void>):
     .option('--table <table>', 'the table that it works on')
     .option('--column <column>', 'the column')
     .option('--force-name', 'take a name that begins with no category, and the plain template')
+    .option('--house', 'a job that parses its body itself, as older ones do; default: handle() parses it')
     .addHelpText('after', `\nThe categories:\n${categoryList()}`)
-    .action(async (name: string[], options: { table?: string; column?: string; forceName?: boolean }) =>
+    .action(async (name: string[], options: { table?: string; column?: string; forceName?: boolean; house?: boolean }) =>
       (await import('./create-command.js')).createCommand(source, name, options));
 
   program.command('check')

@@ -30,15 +30,14 @@ const EVENT_CALL = "trackEvent({ title: 'Export done', text: 'rosters/today.csv'
 /**
  * Sends an event to the Datadog agent at DD_AGENT_HOST, over DogStatsD (https://docs.datadoghq.com/developers/dogstatsd/);
  * does nothing where that is not set. A dry run logs it in place of sending it. It never throws and nothing waits for it: UDP
- * does not say whether anyone listens.
+ * does not say whether anyone listens. What is no event is logged as an error that shows the call.
  * @param event or the event's title alone, and its tags behind it
- * @throws {TypeError} for what is no event: that is a mistake in the code, and shows at its first call
  */
 export function trackEvent(event: TrackedEvent): void;
 export function trackEvent(title: string, tags?: Tags): void;
 export function trackEvent(event: TrackedEvent | string, behind?: Tags): void {
   const { title, text, tags = {}, alertType = 'info' } = typeof event === 'string' ? eventOf(event, behind) : (event ?? {});
-  if (typeof title !== 'string' || typeof text !== 'string') throw new TypeError(`trackEvent takes an event with a title: ${EVENT_CALL}`);
+  if (typeof title !== 'string' || typeof text !== 'string') return logger.error(new TypeError(`trackEvent takes an event with a title and a text: ${EVENT_CALL}`), { tag: TAG });
   send(`event ${title}`, tags, (client) => client.event(title.slice(0, MOST_TITLE), text.slice(0, MOST_TEXT), { alert_type: alertType }, texts(tags)));
 }
 

@@ -34,16 +34,18 @@ export async function prepareRun(job: Job, { request, ...call }: JobCall): Promi
   const loading = await tryLoad(job);
   if ('fault' in loading) return { start: { ...asked, kept: await keepBody(body, 'unknown', outer) }, work: loading };
 
-  const { RequestBody, handler, timeoutMs, config } = loading.job;
+  const { RequestBody, handler, handled, timeoutMs, config } = loading.job;
   const { callers, overlap, countWrites } = config;
   if (by?.caller && callers) requireNamed(callers, by.caller, job.slug);
   const kept = await keepBody(body, RequestBody ?? 'none', outer);
   const start = { ...asked, kept, timeoutMs, overlap, countWrites };
-  // The body goes in as it came: the job parses it itself, and a schema that transforms must not do so twice.
+  // The body goes in as it came: a job without handle() parses it itself, and a schema that transforms must not do so twice.
   const work: Work = { perform: () => handler(request ?? requestWith(job.slug, body)) };
   if (!RequestBody) return { start, work };
   const checked = await checkBody(job, start, kept, RequestBody, wish);
-  return 'fault' in checked ? { start: { ...start, lines: checked.lines }, work: checked } : { start: { ...start, ...checked }, work };
+  if ('fault' in checked) return { start: { ...start, lines: checked.lines }, work: checked };
+  const { parsed, ...found } = checked;
+  return { start: { ...start, ...found }, work: handled ? { perform: () => handled.perform(parsed) } : work };
 }
 
 async function tryLoad(job: Job): Promise<{ readonly job: LoadedJob } | { readonly fault: unknown }> {
@@ -55,7 +57,7 @@ async function tryLoad(job: Job): Promise<{ readonly job: LoadedJob } | { readon
   }
 }
 
-type Checked = Pick<RunStart, 'kept' | 'isDryRun' | 'lines'> | { readonly fault: unknown; readonly lines: RunStart['lines'] };
+type Checked = (Pick<RunStart, 'kept' | 'isDryRun' | 'lines'> & { readonly parsed: unknown }) | { readonly fault: unknown; readonly lines: RunStart['lines'] };
 
 /** @param wish the field by which the body, as it came, asks for a dry run */
 async function checkBody(job: Job, { id, body, trace, isDryRun }: RunStart & { readonly id: string }, kept: KeptBody, RequestBody: ZodType, wish: string | undefined): Promise<Checked> {
@@ -67,7 +69,7 @@ async function checkBody(job: Job, { id, body, trace, isDryRun }: RunStart & { r
     // What the schema made of personal data is personal too.
     const keptOf = kept.isRedacted ? await runInScope(check, () => withParsed(kept, parsed, RequestBody)) : kept;
     if (wish !== undefined && parsedWish === undefined && !knowsDryRun(RequestBody, wish)) throw dryRunNotKnown(wish, knowsDryRun(RequestBody));
-    return { kept: keptOf, isDryRun: isDryRun || parsedWish !== undefined, lines };
+    return { kept: keptOf, isDryRun: isDryRun || parsedWish !== undefined, lines, parsed };
   } catch (fault) {
     return { fault, lines };
   }

@@ -1,12 +1,15 @@
 import type { ZodType } from 'zod';
 import type { JobConfig, ScriptHandler } from '../../jobs/helpers.js';
 import { checkConfig } from './config.js';
+import { type Handled, handledBy } from './handled.js';
 import { checkMarks } from '../personal-data/mark-faults.js';
 import { ServiceError } from '../errors/service-error.js';
 
 /** What a job file exports, checked. */
 export interface LoadedJob {
   readonly handler: ScriptHandler;
+  /** What handle() made the handler of; undefined for one that parses its body itself. */
+  readonly handled?: Handled | undefined;
   readonly RequestBody: ZodType | undefined;
   readonly config: JobConfig;
   /** ms, or undefined for the service's default. */
@@ -34,17 +37,21 @@ export class JobShapeError extends TypeError {
 export const cannotBeLoaded = (reason: string, cause?: unknown): ServiceError =>
   new ServiceError(500, 'The job cannot be loaded. The log names its file and the reason.', { cause: new Error(reason, { cause }) });
 
-function checkShape({ default: handler, RequestBody, config = {} }: Record<string, unknown>): LoadedJob {
+function checkShape({ default: handler, RequestBody: exported, config = {} }: Record<string, unknown>): LoadedJob {
   if (typeof handler !== 'function') {
     throw new JobShapeError(`it has ${handler === undefined ? 'no default export' : 'a default export that is no function'}. `
       + 'End it with: export default main; where main is (req) => Promise of JSON');
   }
+  const handled = handledBy(handler);
+  const RequestBody = exported ?? handled?.RequestBody;
   if (RequestBody !== undefined && typeof (RequestBody as ZodType | null)?.safeParseAsync !== 'function') {
     throw new JobShapeError('its RequestBody is no Zod schema. Write: export const RequestBody = z.object({...})');
   }
   if (RequestBody !== undefined) checkMarks(RequestBody as ZodType);
   return {
     handler: handler as ScriptHandler,
+    // Where it exports another schema than it handles, its own code parses by its own.
+    handled: handled?.RequestBody === RequestBody ? handled : undefined,
     RequestBody: RequestBody as ZodType | undefined,
     config: config as JobConfig,
     ...checkConfig(config),
