@@ -102,8 +102,19 @@ describe("a job's schedule", () => {
   });
 
   it('is by the clock of its time zone, summer and winter', () => {
-    const hour = (timeZone: string) => new Intl.DateTimeFormat('en', { hour: 'numeric', hourCycle: 'h23', timeZone }).format(nextTime({ cron: '0 6 * * *', timeZone })!);
-    expect(hour('America/New_York')).toBe('06');
-    expect(hour('Etc/UTC')).toBe('06');
+    const nextAfter = (now: string, timeZone: string) => {
+      jest.useFakeTimers({ now: new Date(now), doNotFake: ['setTimeout', 'setImmediate', 'nextTick'] });
+      try {
+        return nextTime({ cron: '0 6 * * *', timeZone })!.toISOString();
+      } finally {
+        jest.useRealTimers();
+      }
+    };
+    expect(nextAfter('2026-01-15T00:00:00Z', 'America/New_York')).toBe('2026-01-15T11:00:00.000Z');
+    expect(nextAfter('2026-07-15T00:00:00Z', 'America/New_York')).toBe('2026-07-15T10:00:00.000Z');
+    // The day on which the clocks go forward at 2, and the one on which they go back.
+    expect(nextAfter('2026-03-08T05:00:00Z', 'America/New_York')).toBe('2026-03-08T10:00:00.000Z');
+    expect(nextAfter('2026-11-01T04:00:00Z', 'America/New_York')).toBe('2026-11-01T11:00:00.000Z');
+    for (const now of ['2026-01-15T00:00:00Z', '2026-07-15T00:00:00Z']) expect(nextAfter(now, 'Etc/UTC')).toBe(now.replace('T00:00:00Z', 'T06:00:00.000Z'));
   });
 });

@@ -3,6 +3,7 @@ import knex from '@commons/backend/lib/knex.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import { callJob, killServiceProcesses, startServiceProcess } from './helpers/service-process.js';
 import { testApp } from './helpers/test-app.js';
+import { waitingQueries } from './helpers/until-queries-wait.js';
 import { waitUntil } from './helpers/wait-until.js';
 
 const app = testApp();
@@ -30,6 +31,29 @@ afterEach(async () => {
   // What the killed service ran is nobody's, and must not be taken for a run of the next test.
   await knex('batch_job_run').where({ status: 'running' }).update({ status: 'lost', finishedAt: knex.fn.now() });
 });
+
+/** So many retries of the run that all wait for its row, which is held until then. They are answered in `answered` as they end. */
+async function retriesThatMeet(id: string, count: number): Promise<{ all: Promise<request.Response[]>; answered: request.Response[] }> {
+  const holding = await knex.transaction();
+  try {
+    await holding('batch_job_run').where({ id }).forUpdate();
+    for (;;) {
+      const answered: request.Response[] = [];
+      const retry = async () => {
+        const answer = await post(`/runs/${id}/retry`);
+        answered.push(answer);
+        return answer;
+      };
+      const all = Promise.all(Array.from({ length: count }, retry));
+      const met = await waitUntil('all of them wait for the row', async () => ((await waitingQueries()) === count ? 'yes' : answered.length > 0 && 'no'));
+      if (met === 'yes') return { all, answered };
+      // A busy machine: the first one had waited for as long as it may (lock_timeout) before the last one came.
+      await all;
+    }
+  } finally {
+    await holding.rollback();
+  }
+}
 
 describe('a dry run', () => {
   it('that writes all the same is refused by Postgres, and the answer names the statement', async () => {
@@ -175,11 +199,20 @@ describe('starting a run again', () => {
     expect((await post(`${headers.location}/retry?only=some`)).status).toBe(400);
   });
 
-  it('by two at once is one attempt', async () => {
-    const first = await post('/jobs/throws', { status: 409, data: 'not yet' });
-    const answers = await Promise.all([1, 2, 3].map(() => post(`/runs/${first.body.runId}/retry`)));
-    const attempts = (await BatchJobRun.find(first.body.runId))!.attempt;
-    expect(answers.filter(({ body }) => body.detail === 'not yet')).toHaveLength(attempts - 1);
+  it('by three at the same moment is one attempt, and the other two are told why', async () => {
+    const running = post('/jobs/holds-connections', { count: 1, seconds: 60 }).then((answer) => answer);
+    const { id } = await untilRunning('holds-connections');
+    await post(`/runs/${id}/cancel`);
+    await running;
+
+    const answers = await retriesThatMeet(id, 3);
+    // Cancelled only now: an attempt that ended earlier could be retried once more, and rightly.
+    const refused = await waitUntil('two are refused', () => (answers.answered.length >= 2 ? [...answers.answered] : undefined));
+    expect(refused.map(({ status, body }) => [status, body.detail])).toEqual([1, 2].map(() => [409, expect.stringMatching(/^Only a run that is .* can be started again/)]));
+    await untilRunning('holds-connections');
+    await post(`/runs/${id}/cancel`);
+    expect((await answers.all).map(({ body }) => body.detail as string)).toContain('The run was cancelled.');
+    expect(await BatchJobRun.find(id)).toMatchObject({ status: 'cancelled', attempt: 2 });
   });
 });
 

@@ -4,9 +4,10 @@ import { buildRequest } from '@commons/backend/__tests__/helpers/build-request.j
 import { marketFactory } from '@commons/backend/__tests__/helpers/factories/market-factory.js';
 import { patientFactory } from '@commons/backend/__tests__/helpers/factories/patient-factory.js';
 import { zipCodeFactory } from '@commons/backend/__tests__/helpers/factories/zip-code-factory.js';
+import { databaseTime, rowsPerTransaction } from '@commons/backend/__tests__/helpers/rows-per-transaction.js';
 import { testApp, testRegistry } from '@commons/backend/__tests__/helpers/test-app.js';
 import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
-import { untilAQueryWaits } from '@commons/backend/__tests__/helpers/until-a-query-waits.js';
+import { untilAQueryWaits } from '@commons/backend/__tests__/helpers/until-queries-wait.js';
 import main, { backfillPatientMarkets } from '@commons/backend/jobs/backfill-patient-markets.js';
 import knex from '@commons/backend/lib/knex.js';
 import logger from '@commons/backend/lib/logging.js';
@@ -79,11 +80,12 @@ describe('backfillPatientMarkets', () => {
     expect(processInBatches).not.toHaveBeenCalled();
   });
 
-  it('goes in transactions of the size asked for, which can be resumed', async () => {
-    await backfillPatientMarkets({ batchSize: 7, limit: 20, isDryRun: true });
-    expect(processInBatches).toHaveBeenCalledWith(
-      expect.objectContaining({ key: 'patient.id', batchSize: 7, limit: 20, isDryRun: true, transaction: true }),
-    );
+  it('goes in transactions of the size asked for, in the order of the ids', async () => {
+    const ids = await createPatients(22, { updatedAt: '2020-01-01' });
+    const since = await databaseTime();
+    await backfillPatientMarkets({ batchSize: 7, limit: 20 });
+    expect(await rowsPerTransaction('patient', since)).toEqual([7, 7, 6]);
+    expect(await knex('patient').whereNotNull('marketId').orderBy(['updatedAt', 'id']).pluck('id')).toEqual(ids.slice(0, 20));
   });
 
   it('writes nothing when it cannot say who wrote it', async () => {

@@ -7,6 +7,7 @@ import { taskFactory } from '@commons/backend/__tests__/helpers/factories/task-f
 import { userFactory } from '@commons/backend/__tests__/helpers/factories/user-factory.js';
 import { testApp, testRegistry } from '@commons/backend/__tests__/helpers/test-app.js';
 import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
+import { untilQueriesWait } from '@commons/backend/__tests__/helpers/until-queries-wait.js';
 import main, { bulkTaskDelete } from '@commons/backend/jobs/bulk-task-delete.js';
 import { softDeleteTasks } from '@commons/backend/jobs/shared/soft-delete-tasks.js';
 import type { Caller } from '@commons/backend/lib/auth/callers.js';
@@ -144,7 +145,12 @@ describe('bulkTaskDelete', () => {
 
   it('deletes a task once when two lists that hold it come at once, in opposite orders', async () => {
     const ids = await createTasks(200);
-    const results = await Promise.all([ids, ids.toReversed()].map((list) => bulkTaskDelete(bodyFor(list))));
+    const other = await knex.transaction();
+    await other('task').where({ id: ids[100]! }).forUpdate();
+    const running = Promise.all([ids, ids.toReversed()].map((list) => bulkTaskDelete(bodyFor(list))));
+    await untilQueriesWait(2);
+    await other.rollback();
+    const results = await running;
     const sum = (key: 'deleted' | 'alreadyDeleted' | 'failed') => results.reduce((total, result) => total + result[key], 0);
     expect([sum('deleted'), sum('alreadyDeleted'), sum('failed')]).toEqual([200, 200, 0]);
   });

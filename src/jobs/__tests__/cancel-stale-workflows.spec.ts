@@ -4,9 +4,10 @@ import { buildRequest } from '@commons/backend/__tests__/helpers/build-request.j
 import { patientFactory } from '@commons/backend/__tests__/helpers/factories/patient-factory.js';
 import { taskFactory } from '@commons/backend/__tests__/helpers/factories/task-factory.js';
 import { workflowFactory } from '@commons/backend/__tests__/helpers/factories/workflow-factory.js';
+import { databaseTime, rowsPerTransaction } from '@commons/backend/__tests__/helpers/rows-per-transaction.js';
 import { testApp, testRegistry } from '@commons/backend/__tests__/helpers/test-app.js';
 import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
-import { untilAQueryWaits } from '@commons/backend/__tests__/helpers/until-a-query-waits.js';
+import { untilAQueryWaits } from '@commons/backend/__tests__/helpers/until-queries-wait.js';
 import main, { cancelStaleWorkflows } from '@commons/backend/jobs/cancel-stale-workflows.js';
 import knex from '@commons/backend/lib/knex.js';
 import logger from '@commons/backend/lib/logging.js';
@@ -75,11 +76,14 @@ describe('cancelStaleWorkflows', () => {
     expect(processInBatches).not.toHaveBeenCalled();
   });
 
-  it('goes in transactions of the size asked for, along the index of what is overdue', async () => {
-    await cancelStaleWorkflows({ batchSize: 7, limit: 20, isDryRun: true });
-    expect(processInBatches).toHaveBeenCalledWith(
-      expect.objectContaining({ key: ['dueAt', 'id'], batchSize: 7, limit: 20, isDryRun: true, transaction: true }),
-    );
+  it('goes in transactions of the size asked for, the most overdue first', async () => {
+    // The newest ones are the most overdue, so that their ids are in another order.
+    const ids: string[] = [];
+    for (let made = 0; made < 22; made++) ids.unshift(await createWorkflow(200 + made));
+    const since = await databaseTime();
+    await cancelStaleWorkflows({ batchSize: 7, limit: 20 });
+    expect(await rowsPerTransaction('workflow', since)).toEqual([7, 7, 6]);
+    expect(await knex('workflow').where({ status: 'cancelled' }).orderBy(['updatedAt', 'dueAt']).pluck('id')).toEqual(ids.slice(0, 20));
   });
 
   it('cancels nothing when it cannot say who cancelled it', async () => {

@@ -6,7 +6,7 @@ import { taskFactory } from '@commons/backend/__tests__/helpers/factories/task-f
 import { workflowFactory } from '@commons/backend/__tests__/helpers/factories/workflow-factory.js';
 import { testApp, testRegistry } from '@commons/backend/__tests__/helpers/test-app.js';
 import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
-import { untilAQueryWaits } from '@commons/backend/__tests__/helpers/until-a-query-waits.js';
+import { untilAQueryWaits, untilQueriesWait } from '@commons/backend/__tests__/helpers/until-queries-wait.js';
 import main, { cleanupDuplicatePatients } from '@commons/backend/jobs/cleanup-duplicate-patients.js';
 import { carryOutMerge } from '@commons/backend/jobs/shared/merge-patients.js';
 import knex from '@commons/backend/lib/knex.js';
@@ -227,11 +227,18 @@ describe('a group that cannot be merged', () => {
 
 describe('two runs at once', () => {
   it('merge every group once', async () => {
+    const duplicates: string[] = [];
     for (let i = 0; i < 20; i++) {
       const [, duplicate] = await createDuplicates(3);
       await createTask({ patientId: duplicate });
+      duplicates.push(duplicate!);
     }
-    const results = await Promise.all([1, 2].map(() => cleanupDuplicatePatients({})));
+    const other = await knex.transaction();
+    await other('patient').where({ id: duplicates[10]! }).forUpdate();
+    const running = Promise.all([1, 2].map(() => cleanupDuplicatePatients({})));
+    await untilQueriesWait(2);
+    await other.rollback();
+    const results = await running;
     expect(results.reduce((sum, { duplicates }) => sum + duplicates, 0)).toBe(40);
     expect(results.reduce((sum, { tasksMoved }) => sum + tasksMoved, 0)).toBe(20);
     expect(await liveIds()).toHaveLength(20);

@@ -8,7 +8,7 @@ import { buildRequest } from '@commons/backend/__tests__/helpers/build-request.j
 import { patientFactory } from '@commons/backend/__tests__/helpers/factories/patient-factory.js';
 import { testApp, testRegistry } from '@commons/backend/__tests__/helpers/test-app.js';
 import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
-import { untilAQueryWaits } from '@commons/backend/__tests__/helpers/until-a-query-waits.js';
+import { untilAQueryWaits, untilQueriesWait } from '@commons/backend/__tests__/helpers/until-queries-wait.js';
 import main, { createPatientsFromCsv } from '@commons/backend/jobs/create-patients-from-csv.js';
 import * as envConfig from '@commons/backend/lib/env-config.js';
 import knex from '@commons/backend/lib/knex.js';
@@ -130,7 +130,13 @@ describe('createPatientsFromCsv', () => {
 
   it('creates each patient once when two runs of the same CSV come at once', async () => {
     const rows = rowsNumbered(500);
-    const results = await Promise.all([rows, rows.toReversed()].map((list) => createPatientsFromCsv({ csv: csvOf(...list), batchSize: 50 })));
+    const other = await knex.transaction();
+    // A third one, who has created a patient in the middle of both, and then thinks better of it.
+    await other('patient').insert({ externalId: 'E-250', firstName: 'Instance', lastName: 'Person', birthDate: '1980-01-31' });
+    const running = Promise.all([rows, rows.toReversed()].map((list) => createPatientsFromCsv({ csv: csvOf(...list), batchSize: 50 })));
+    await untilQueriesWait(2);
+    await other.rollback();
+    const results = await running;
     const sum = (key: 'created' | 'unchanged' | 'failed') => results.reduce((total, result) => total + result[key], 0);
     expect([sum('created'), sum('unchanged'), sum('failed')]).toEqual([500, 500, 0]);
   });

@@ -5,7 +5,7 @@ import { patientFactory } from '@commons/backend/__tests__/helpers/factories/pat
 import { taskFactory } from '@commons/backend/__tests__/helpers/factories/task-factory.js';
 import { testApp, testRegistry } from '@commons/backend/__tests__/helpers/test-app.js';
 import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
-import { untilAQueryWaits } from '@commons/backend/__tests__/helpers/until-a-query-waits.js';
+import { untilAQueryWaits, untilQueriesWait } from '@commons/backend/__tests__/helpers/until-queries-wait.js';
 import main, { deleteExpiredTasks } from '@commons/backend/jobs/delete-expired-tasks.js';
 import { softDeleteTasks } from '@commons/backend/jobs/shared/soft-delete-tasks.js';
 import knex from '@commons/backend/lib/knex.js';
@@ -129,7 +129,13 @@ describe('deleteExpiredTasks', () => {
 
   it('deletes a task once when two runs come at once', async () => {
     await knex('task').insert(taskFactory.buildList(60, { patientId, expiresAt: daysAgo(1) }));
-    const results = await Promise.all([1, 2].map(() => deleteExpiredTasks({ batchSize: 7 })));
+    const ids: string[] = await knex('task').orderBy('id').pluck('id');
+    const other = await knex.transaction();
+    await other('task').where({ id: ids[30]! }).forUpdate();
+    const running = Promise.all([1, 2].map(() => deleteExpiredTasks({ batchSize: 7 })));
+    await untilQueriesWait(2);
+    await other.rollback();
+    const results = await running;
     expect(results.map(({ failed }) => failed)).toEqual([0, 0]);
     expect(results.reduce((sum, { succeeded }) => sum + succeeded, 0)).toBe(60);
   });

@@ -3,9 +3,10 @@ import request from 'supertest';
 import { buildRequest } from '@commons/backend/__tests__/helpers/build-request.js';
 import { patientFactory } from '@commons/backend/__tests__/helpers/factories/patient-factory.js';
 import { workflowFactory } from '@commons/backend/__tests__/helpers/factories/workflow-factory.js';
+import { databaseTime, rowsPerTransaction } from '@commons/backend/__tests__/helpers/rows-per-transaction.js';
 import { testApp, testRegistry } from '@commons/backend/__tests__/helpers/test-app.js';
 import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
-import { untilAQueryWaits } from '@commons/backend/__tests__/helpers/until-a-query-waits.js';
+import { untilAQueryWaits, untilQueriesWait } from '@commons/backend/__tests__/helpers/until-queries-wait.js';
 import main, { startDischargeWorkflows } from '@commons/backend/jobs/start-discharge-workflows.js';
 import knex from '@commons/backend/lib/knex.js';
 import logger from '@commons/backend/lib/logging.js';
@@ -74,11 +75,13 @@ describe('startDischargeWorkflows', () => {
     expect(processInBatches).not.toHaveBeenCalled();
   });
 
-  it('goes patient by patient, and keeps nothing of them but the id', async () => {
-    await startDischargeWorkflows({ limit: 20, isDryRun: true });
-    const [options] = jest.mocked(processInBatches).mock.calls[0]!;
-    expect(options).toMatchObject({ limit: 20, isDryRun: true, each: expect.any(Function) });
-    expect(options.key).toBeUndefined();
+  it('goes patient by patient, each in a transaction of its own', async () => {
+    const ids = await createSeveral(4);
+    const since = await databaseTime();
+    await startDischargeWorkflows({ limit: 3 });
+    expect(await rowsPerTransaction('workflow', since)).toEqual([1, 1, 1]);
+    expect(await rowsPerTransaction('task', since)).toEqual([3, 3, 3]);
+    expect(await withWorkflow()).toEqual(ids.slice(0, 3));
   });
 
   it('starts nothing when it cannot say who started it', async () => {
@@ -179,7 +182,12 @@ describe('startDischargeWorkflows', () => {
 
   it('starts each workflow once when two runs go at once', async () => {
     const ids = await createSeveral(40);
-    const results = await Promise.all([startDischargeWorkflows({}), startDischargeWorkflows({})]);
+    const other = await knex.transaction();
+    await other('patient').where({ id: ids[20]! }).forUpdate();
+    const running = Promise.all([startDischargeWorkflows({}), startDischargeWorkflows({})]);
+    await untilQueriesWait(2);
+    await other.rollback();
+    const results = await running;
     const sum = (key: 'started' | 'tasks' | 'failed') => results.reduce((total, result) => total + result[key], 0);
     expect([sum('started'), sum('tasks'), sum('failed')]).toEqual([40, 120, 0]);
     expect(await withWorkflow()).toEqual(ids);
