@@ -4,6 +4,7 @@ import { nextTime } from '@commons/backend/lib/job-config.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import { callJob, killServiceProcesses, startServiceProcess } from './helpers/service-process.js';
 import { testApp } from './helpers/test-app.js';
+import { untilRunning } from './helpers/until-running.js';
 import { waitUntil } from './helpers/wait-until.js';
 
 const app = testApp();
@@ -15,7 +16,7 @@ const scheduled = (time: string) => ({ 'X-CloudScheduler': 'true', 'X-CloudSched
 /** Starts one that runs until it is cancelled. */
 async function startWaiting() {
   const answer = post(`/jobs/${JOB}`, { wait: true }).then((done) => done);
-  const { id } = await waitUntil('it runs', async () => (await runs()).find(({ status }) => status === 'running'));
+  const { id } = await untilRunning(JOB);
   return {
     id,
     async cancel() {
@@ -83,7 +84,7 @@ describe("a job whose config.overlap is 'skip'", () => {
   it('is free again once a run whose process died is lost', async () => {
     const replica = await startServiceProcess();
     const call = callJob(replica, JOB, { wait: true }).catch((error: unknown) => error);
-    await waitUntil('it runs', async () => (await runs()).some(({ status }) => status === 'running'));
+    await untilRunning(JOB);
     replica.child.kill('SIGKILL');
     await replica.exited;
     await call;

@@ -1,31 +1,18 @@
 import request from 'supertest';
 import knex from '@commons/backend/lib/knex.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
+import { doneIds, useItemTable } from './helpers/item-table.js';
 import { callJob, killServiceProcesses, startServiceProcess } from './helpers/service-process.js';
 import { testApp } from './helpers/test-app.js';
+import { untilLost } from './helpers/until-lost.js';
 import { waitingQueries } from './helpers/until-queries-wait.js';
+import { untilRunning } from './helpers/until-running.js';
 import { waitUntil } from './helpers/wait-until.js';
 
 const app = testApp();
 const post = (path: string, body: object = {}) => request(app).post(path).send(body);
 
-const untilRunning = (jobName: string) =>
-  waitUntil(`${jobName} runs`, async () => {
-    const [run] = await BatchJobRun.list({ jobName, statuses: ['running'], limit: 1 });
-    return run;
-  });
-
-beforeAll(() =>
-  knex.schema.createTable('item', (table) => {
-    table.integer('id').primary();
-    table.boolean('isDone').notNullable().defaultTo(false);
-    table.integer('times').notNullable().defaultTo(0);
-  }),
-);
-beforeEach(async () => {
-  await knex('item').delete();
-  await knex.raw('insert into item (id) select generate_series(1, 100)');
-});
+useItemTable();
 afterEach(async () => {
   await killServiceProcesses();
   // What the killed service ran is nobody's, and must not be taken for a run of the next test.
@@ -60,7 +47,7 @@ describe('a dry run', () => {
     const answer = await post('/jobs/writes', { isDryRun: true, forgetsDryRun: true });
     expect(answer.status).toBe(500);
     expect(answer.body.detail).toMatch(/^A dry run may not write, and the job tried UPDATE item\./);
-    expect(await knex('item').where('isDone', true)).toEqual([]);
+    expect(await doneIds()).toEqual([]);
     expect(await BatchJobRun.find(answer.body.runId)).toMatchObject({ status: 'failed', isDryRun: true, writes: null });
   });
 
@@ -143,12 +130,9 @@ describe('starting a run again', () => {
     const replica = await startServiceProcess({ RUN_LEASE: '2s' });
     callJob(replica, 'writes', { pauseMs: 20 }).catch(() => undefined);
     const { id } = await untilRunning('writes');
-    await waitUntil('it got somewhere', async () => (await knex('item').where('isDone', true)).length >= 20);
+    await waitUntil('it got somewhere', async () => (await doneIds()).length >= 20);
     replica.child.kill('SIGKILL');
-    await waitUntil('it is lost', async () => {
-      await BatchJobRun.markLost();
-      return (await BatchJobRun.find(id))?.status === 'lost';
-    });
+    await untilLost(id);
     const resumed = await post(`/runs/${id}/resume`);
     expect(resumed.status).toBe(200);
     expect(resumed.headers['job-run-id']).toBe(id);
@@ -243,7 +227,7 @@ describe('a rehearsal', () => {
     const { status, body } = await post('/jobs/writes/rehearse', { forgetsDryRun: true });
     expect(status).toBe(422);
     expect(body.steps).toMatchObject([{ step: 'dry run', verdict: 'failed' }]);
-    expect(await knex('item').where('isDone', true)).toEqual([]);
+    expect(await doneIds()).toEqual([]);
   });
 
   it('is refused for a job that has no dry run', async () => {
