@@ -33,7 +33,7 @@ export async function performPage<Row>(work: PageWork<Row>, rows: readonly Row[]
       await call(use);
     } catch (error) {
       signal.throwIfAborted();
-      if (work.stopsOnError || isRefusedWrite(error)) throw error;
+      if (work.stopsOnError || isCausedByRefusedWrite(error)) throw error;
       return void (await onError(error));
     }
     onSuccess();
@@ -60,7 +60,7 @@ export async function performPage<Row>(work: PageWork<Row>, rows: readonly Row[]
 }
 
 /** The database's refusal to write in a dry run, or what was made of it: a fault of the job, not of the row. */
-function isRefusedWrite(error: unknown): boolean {
+function isCausedByRefusedWrite(error: unknown): boolean {
   for (let each = error, depth = 0; each instanceof Error && depth < 5; each = each.cause, depth++) {
     if (isReadOnlyTransaction(each)) return true;
   }
