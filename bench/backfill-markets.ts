@@ -32,8 +32,8 @@ export async function backfillMarkets({ patients, rounds }: { patients: number; 
   // Only now, since the pool reads the environment when it is loaded.
   const [{ default: knex }, { closeDatabase, connectionSettings }, { migrate }, { BatchJobRun }, { backfillPatientMarkets }] = await Promise.all([
     import('@commons/backend/lib/knex.js'),
-    import('@commons/backend/lib/database.js'),
-    import('@commons/backend/lib/migrate.js'),
+    import('@commons/backend/lib/database/database.js'),
+    import('@commons/backend/lib/database/migrate.js'),
     import('@commons/backend/models/batch-job-run.js'),
     import('@commons/backend/jobs/backfill-patient-markets.js'),
   ]);

@@ -24,8 +24,8 @@ export async function backfillMemory({ rows }: { rows: number }) {
   // Only now, since the pool reads the environment when it is loaded.
   const [{ default: knex }, { closeDatabase, connectionSettings }, { migrate }, { processInBatches }, { BatchJobRun }] = await Promise.all([
     import('@commons/backend/lib/knex.js'),
-    import('@commons/backend/lib/database.js'),
-    import('@commons/backend/lib/migrate.js'),
+    import('@commons/backend/lib/database/database.js'),
+    import('@commons/backend/lib/database/migrate.js'),
     import('@commons/backend/lib/process-in-batches.js'),
     import('@commons/backend/models/batch-job-run.js'),
   ]);

@@ -5,8 +5,8 @@ import { createProgram } from './cli/program.js';
 import { reserveStdout } from './cli/result-stream.js';
 import { runToEnd } from './cli/run-to-end.js';
 import { envConfig } from './lib/env-config.js';
-import { loadEnvFile } from './lib/env-file.js';
-import type { SourceTree } from './lib/source-tree.js';
+import { loadEnvFile } from './lib/process/env-file.js';
+import type { SourceTree } from './lib/job-files/source-tree.js';
 
 const source: SourceTree = {
   root: path.dirname(fileURLToPath(import.meta.url)),

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { listenForInterruption } from './lib/interruption.js';
+import { listenForInterruption } from './lib/process/interruption.js';
 
 // `npm run dev`: the service under `tsx watch`, which starts it anew when a file changes that is no job; a job that changes is
 // taken up without that (--live).

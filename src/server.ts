@@ -2,9 +2,9 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { EnvConfigError, envConfig } from './lib/env-config.js';
-import { loadEnvFile } from './lib/env-file.js';
-import { listenForInterruption } from './lib/interruption.js';
-import type { SourceTree } from './lib/source-tree.js';
+import { loadEnvFile } from './lib/process/env-file.js';
+import { listenForInterruption } from './lib/process/interruption.js';
+import type { SourceTree } from './lib/job-files/source-tree.js';
 
 const TAG = 'server';
 

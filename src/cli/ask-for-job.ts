@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
-import { JOB_CATEGORIES, type JobCategory } from '../lib/job-categories.js';
+import { JOB_CATEGORIES, type JobCategory } from '../lib/job-files/categories.js';
 import { CliError } from './cli-error.js';
 import { readJobName } from './job-name.js';
 import { TEMPLATES } from './job-templates.js';

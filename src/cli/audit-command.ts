@@ -1,5 +1,5 @@
-import type { SourceTree } from '../lib/source-tree.js';
-import { type AuditEvent, listAuditEvents, recordAuditEvent } from '../models/audit-event.js';
+import type { SourceTree } from '../lib/job-files/source-tree.js';
+import { type AuditEvent, listAuditEvents, recordAuditEvent } from '../runs/records/audit-event.js';
 import type { AuditOptions } from './audit-options.js';
 import { cliOrigin } from './cli-origin.js';
 import { withDatabase } from './open-database.js';

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { isRunId } from '../lib/run-id.js';
-import { readLimit, TAKES } from '../models/run-filter.js';
+import { isRunId } from '../runs/records/run-id.js';
+import { readLimit, TAKES } from '../runs/run-filter.js';
 
 /** What the options of `audit` come to. */
 export interface AuditOptions {

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { jobFolderOf, type SourceTree } from '../lib/source-tree.js';
+import { jobFolderOf, type SourceTree } from '../lib/job-files/source-tree.js';
 import { CliError } from './cli-error.js';
 import { table } from './readable.js';
 import { writeJson, writeResult } from './result-stream.js';
@@ -10,10 +10,10 @@ import { writeJson, writeResult } from './result-stream.js';
  */
 export async function checkCommand(source: SourceTree, folder: string | undefined, { json }: { json?: boolean }): Promise<void> {
   const checked = path.resolve(folder ?? jobFolderOf(source).folder);
-  const { checkConventions } = await import('../lib/job-conventions.js').catch(explainMissingParser);
+  const { checkConventions } = await import('../lib/job-files/conventions.js').catch(explainMissingParser);
   const { jobs, faults: broken } = readFolder(checked, checkConventions);
   if (jobs.length + broken.length === 0) throw new CliError(`there is no job in ${checked}`);
-  const { checkJobMarks } = await import('../lib/job-mark-faults.js');
+  const { checkJobMarks } = await import('../lib/job-files/mark-faults.js');
   const faults = [...broken, ...(await checkJobMarks({ ...jobFolderOf(source), folder: checked }))];
   if (json) writeJson({ value: { jobs: jobs.length, faults } });
   else if (faults.length === 0) writeResult(`${jobs.length} ${jobs.length === 1 ? 'job keeps' : 'jobs keep'} the conventions\n`);

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { jobFolderOf, type SourceTree } from '../lib/source-tree.js';
+import { jobFolderOf, type SourceTree } from '../lib/job-files/source-tree.js';
 import { CliError } from './cli-error.js';
 import { readJobName } from './job-name.js';
 import { fillTemplate, type JobFiles, templateSlug } from './job-templates.js';

@@ -1,7 +1,7 @@
 import { EnvConfigError } from '../lib/env-config.js';
-import { isAccessRefused, isMissingTable, isUnreachable } from '../lib/postgres-fault.js';
-import { withoutCredentials } from '../lib/credentials.js';
-import { ServiceError } from '../lib/service-error.js';
+import { isAccessRefused, isMissingTable, isUnreachable } from '../lib/errors/postgres-fault.js';
+import { withoutCredentials } from '../lib/text/credentials.js';
+import { ServiceError } from '../lib/errors/service-error.js';
 import { CliError } from './cli-error.js';
 
 /** What a person is told of a command that failed: a line where the reason is known, a stack where it is a defect of ours. */

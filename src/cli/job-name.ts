@@ -1,5 +1,5 @@
-import { categoryList, categoryOf, type JobCategory } from '../lib/job-categories.js';
-import { isSlug } from '../lib/job-registry.js';
+import { categoryList, categoryOf, type JobCategory } from '../lib/job-files/categories.js';
+import { isSlug } from '../lib/job-files/registry.js';
 import { CliError } from './cli-error.js';
 import { categoryNamed } from './job-templates.js';
 

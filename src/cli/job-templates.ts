@@ -1,5 +1,5 @@
-import { isCategory, type JobCategory } from '../lib/job-categories.js';
-import { functionNameOf } from '../lib/job-function-name.js';
+import { isCategory, type JobCategory } from '../lib/job-files/categories.js';
+import { functionNameOf } from '../lib/job-files/function-name.js';
 import { CliError } from './cli-error.js';
 
 /** What a category's template works on, and what a table has to have for its spec. */

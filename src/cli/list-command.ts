@@ -1,8 +1,8 @@
-import type { SourceTree } from '../lib/source-tree.js';
+import type { SourceTree } from '../lib/job-files/source-tree.js';
 import { BatchJobRun } from '../models/batch-job-run.js';
-import { catalogue } from '../models/catalogue.js';
-import type { RunSummary } from '../models/run-history.js';
-import { runJson } from '../models/run-json.js';
+import { catalogue } from '../runs/catalogue.js';
+import type { RunSummary } from '../runs/records/history.js';
+import { runJson } from '../runs/run-json.js';
 import { withDatabase } from './open-database.js';
 import { openJobs } from './open-jobs.js';
 import { readableTime, table } from './readable.js';

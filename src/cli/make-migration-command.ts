@@ -1,6 +1,6 @@
 import { readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { SourceTree } from '../lib/source-tree.js';
+import type { SourceTree } from '../lib/job-files/source-tree.js';
 import { CliError } from './cli-error.js';
 import { writeResult } from './result-stream.js';
 

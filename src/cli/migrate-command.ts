@@ -1,5 +1,5 @@
-import { migrate } from '../lib/migrate.js';
-import { migrationsOf, type SourceTree } from '../lib/source-tree.js';
+import { migrate } from '../lib/database/migrate.js';
+import { migrationsOf, type SourceTree } from '../lib/job-files/source-tree.js';
 import { whileConnected } from './open-database.js';
 import { writeResult } from './result-stream.js';
 

@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ClientConfig } from 'pg';
-import { closeDatabase, connectionSettings } from '../lib/database.js';
+import { closeDatabase, connectionSettings } from '../lib/database/database.js';
 import { envConfig } from '../lib/env-config.js';
-import { migrate } from '../lib/migrate.js';
-import { flushRunLogs } from '../lib/run-log-buffer.js';
-import { readPool } from '../lib/service-pools.js';
-import { migrationsOf, type SourceTree } from '../lib/source-tree.js';
+import { migrate } from '../lib/database/migrate.js';
+import { flushRunLogs } from '../runs/log-buffer.js';
+import { readPool } from '../lib/database/service-pools.js';
+import { migrationsOf, type SourceTree } from '../lib/job-files/source-tree.js';
 import { CliError } from './cli-error.js';
 import { note } from './result-stream.js';
 

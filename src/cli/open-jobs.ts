@@ -1,5 +1,5 @@
-import { createJobRegistry, type Job, type JobRegistry } from '../lib/job-registry.js';
-import { jobFolderOf, type SourceTree } from '../lib/source-tree.js';
+import { createJobRegistry, type Job, type JobRegistry } from '../lib/job-files/registry.js';
+import { jobFolderOf, type SourceTree } from '../lib/job-files/source-tree.js';
 import { CliError } from './cli-error.js';
 
 /** The server's own jobs. @throws {CliError} when their folder cannot be read */

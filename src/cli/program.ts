@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import { categoryList } from '../lib/job-categories.js';
-import type { SourceTree } from '../lib/source-tree.js';
+import { categoryList } from '../lib/job-files/categories.js';
+import type { SourceTree } from '../lib/job-files/source-tree.js';
 import { addAuditOptions, type AuditOptions } from './audit-options.js';
 import { note, writeResult } from './result-stream.js';
 import { addRunFilterOptions, type RunFilterOptions } from './run-filter-options.js';

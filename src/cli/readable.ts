@@ -1,4 +1,4 @@
-import { escapeControls } from '../lib/escape-controls.js';
+import { escapeControls } from '../lib/text/escape-controls.js';
 
 /** ISO 8601 in UTC, to the second. */
 export const readableTime = (time: Date): string => time.toISOString().replace(/\.\d+Z$/, 'Z');

@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline/promises';
-import { rehearse, type RehearsalReport, type RehearsalStep } from '../lib/rehearse.js';
-import type { SourceTree } from '../lib/source-tree.js';
+import { rehearse, type RehearsalReport, type RehearsalStep } from '../runs/rehearse.js';
+import type { SourceTree } from '../lib/job-files/source-tree.js';
 import { cliOrigin } from './cli-origin.js';
 import { CliError } from './cli-error.js';
 import { flagsOf } from './job-flags.js';
@@ -9,7 +9,7 @@ import { findJob, openJobs } from './open-jobs.js';
 import { table } from './readable.js';
 import { note, writeResult } from './result-stream.js';
 import { readRunArguments } from './run-arguments.js';
-import { readRunBody } from './run-body.js';
+import { readRunBody } from './read-body-argument.js';
 import { userName } from './user-name.js';
 
 /**

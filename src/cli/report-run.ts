@@ -1,4 +1,4 @@
-import type { FinishedRun, RunElsewhere } from '../models/run-lifecycle.js';
+import type { FinishedRun, RunElsewhere } from '../runs/run-lifecycle.js';
 import { readableDuration } from './readable.js';
 import { note, writeJson } from './result-stream.js';
 

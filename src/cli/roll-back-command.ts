@@ -1,9 +1,9 @@
 import { createInterface } from 'node:readline/promises';
 import { envConfig } from '../lib/env-config.js';
-import type { Migrations } from '../lib/migration-turn.js';
-import { isLocked } from '../lib/postgres-fault.js';
-import { type Loss, MOST_COUNTED, newestMigration, previewRollBack, rollBack, RollBackRefused } from '../lib/roll-back.js';
-import { migrationsOf, type SourceTree } from '../lib/source-tree.js';
+import type { Migrations } from '../lib/database/migration-turn.js';
+import { isLocked } from '../lib/errors/postgres-fault.js';
+import { type Loss, MOST_COUNTED, newestMigration, previewRollBack, rollBack, RollBackRefused } from '../lib/database/roll-back.js';
+import { migrationsOf, type SourceTree } from '../lib/job-files/source-tree.js';
 import { CliError } from './cli-error.js';
 import { whileConnected } from './open-database.js';
 import { note, writeResult } from './result-stream.js';

@@ -1,8 +1,8 @@
-import type { LoadedJob } from '../lib/job-module.js';
-import type { Job } from '../lib/job-registry.js';
-import { loadFault } from '../lib/load-fault.js';
-import { runJob } from '../lib/run-job.js';
-import type { SourceTree } from '../lib/source-tree.js';
+import type { LoadedJob } from '../lib/job-files/module.js';
+import type { Job } from '../lib/job-files/registry.js';
+import { loadFault } from '../lib/job-files/load-fault.js';
+import { runJob } from '../runs/run-job.js';
+import type { SourceTree } from '../lib/job-files/source-tree.js';
 import { cliOrigin } from './cli-origin.js';
 import { CliError } from './cli-error.js';
 import { flagsOf, type JobFlag } from './job-flags.js';
@@ -12,7 +12,7 @@ import { findJob, openJobs } from './open-jobs.js';
 import { reportRun } from './report-run.js';
 import { writeResult } from './result-stream.js';
 import { readRunArguments } from './run-arguments.js';
-import { readRunBody } from './run-body.js';
+import { readRunBody } from './read-body-argument.js';
 import { userName } from './user-name.js';
 
 /**

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { isRunId } from '../lib/run-id.js';
-import { readLimit, readSince, readStatuses, TAKES } from '../models/run-filter.js';
-import type { RunStatus } from '../models/run-status.js';
+import { isRunId } from '../runs/records/run-id.js';
+import { readLimit, readSince, readStatuses, TAKES } from '../runs/run-filter.js';
+import type { RunStatus } from '../runs/records/run-status.js';
 
 /** What the options of `runs` come to. */
 export interface RunFilterOptions {

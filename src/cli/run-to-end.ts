@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { listenForInterruption } from '../lib/interruption.js';
+import { listenForInterruption } from '../lib/process/interruption.js';
 import { flushOutput, note } from './result-stream.js';
 
 /**
@@ -50,7 +50,7 @@ async function logFault(error: unknown, text: string): Promise<void> {
 const LAST_WORDS = 2_000;
 
 async function stopRuns(working: Promise<void>): Promise<void> {
-  const [{ activeRuns, stopActiveRuns }, { envConfig }] = await Promise.all([import('../models/active-runs.js'), import('../lib/env-config.js')]);
+  const [{ activeRuns, stopActiveRuns }, { envConfig }] = await Promise.all([import('../runs/active-runs.js'), import('../lib/env-config.js')]);
   const { shutdownGrace } = envConfig();
   if (activeRuns().size > 0) note(`Stopping: the run gets up to ${shutdownGrace / 1_000} s. Once more to exit at once.`);
   await stopActiveRuns(shutdownGrace);

@@ -1,10 +1,10 @@
-import type { SourceTree } from '../lib/source-tree.js';
+import type { SourceTree } from '../lib/job-files/source-tree.js';
 import { BatchJobRun } from '../models/batch-job-run.js';
-import type { RunSummary } from '../models/run-history.js';
+import type { RunSummary } from '../runs/records/history.js';
 import { withDatabase } from './open-database.js';
 import { readableDuration, readableTime, table } from './readable.js';
 import { writeJson, writeResult } from './result-stream.js';
-import { runJson } from '../models/run-json.js';
+import { runJson } from '../runs/run-json.js';
 import type { RunFilterOptions } from './run-filter-options.js';
 
 /** Prints the history, newest first. */

@@ -1,14 +1,14 @@
-import type { SourceTree } from '../lib/source-tree.js';
-import { isRunId } from '../lib/run-id.js';
+import type { SourceTree } from '../lib/job-files/source-tree.js';
+import { isRunId } from '../runs/records/run-id.js';
 import { BatchJobRun } from '../models/batch-job-run.js';
 import { BatchJobRunLog, type RunLogRow } from '../models/batch-job-run-log.js';
-import type { RunDetail } from '../models/run-history.js';
+import type { RunDetail } from '../runs/records/history.js';
 import { CliError } from './cli-error.js';
 import { withDatabase } from './open-database.js';
-import { escapeControls } from '../lib/escape-controls.js';
+import { escapeControls } from '../lib/text/escape-controls.js';
 import { readableDuration, readableTime } from './readable.js';
 import { writeJson, writeResult } from './result-stream.js';
-import { runJson } from '../models/run-json.js';
+import { runJson } from '../runs/run-json.js';
 
 /** Prints everything that is kept of one run, with its log. */
 export async function showCommand(source: SourceTree, id: string, { json }: { json?: boolean }): Promise<void> {

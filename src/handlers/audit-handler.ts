@@ -1,10 +1,10 @@
 import type { RequestHandler } from 'express';
-import { isRunId } from '../lib/run-id.js';
-import { type FieldError, ServiceError } from '../lib/service-error.js';
-import { listAuditEvents, recordAuditEvent } from '../models/audit-event.js';
-import { readLimit, TAKES } from '../models/run-filter.js';
-import { originOf } from './authenticate-handler.js';
-import { filterQuery } from './run-filter.js';
+import { isRunId } from '../runs/records/run-id.js';
+import { type FieldError, ServiceError } from '../lib/errors/service-error.js';
+import { listAuditEvents, recordAuditEvent } from '../runs/records/audit-event.js';
+import { readLimit, TAKES } from '../runs/run-filter.js';
+import { originOf } from './middleware/authenticate-handler.js';
+import { filterQuery } from './requests/run-query.js';
 import { linkNext } from './run-handlers.js';
 
 const DEFAULT_LIMIT = 100;

@@ -1,11 +1,11 @@
 import type { RequestHandler } from 'express';
 import { z } from 'zod';
-import type { LoadedJob } from '../lib/job-module.js';
-import type { JobRegistry } from '../lib/job-registry.js';
+import type { LoadedJob } from '../lib/job-files/module.js';
+import type { JobRegistry } from '../lib/job-files/registry.js';
 import logger from '../lib/logging.js';
 import { BatchJobRun } from '../models/batch-job-run.js';
-import { catalogue, describeJobs, type ListedJob } from '../models/catalogue.js';
-import { runJson } from '../models/run-json.js';
+import { catalogue, describeJobs, type ListedJob } from '../runs/catalogue.js';
+import { runJson } from '../runs/run-json.js';
 import { jobOf } from './script-execute-handler.js';
 
 const TAG = 'catalogue';

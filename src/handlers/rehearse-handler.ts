@@ -1,9 +1,9 @@
 import type { RequestHandler } from 'express';
-import type { JobRegistry } from '../lib/job-registry.js';
-import { rehearse } from '../lib/rehearse.js';
-import { callerOf, originOf } from './authenticate-handler.js';
+import type { JobRegistry } from '../lib/job-files/registry.js';
+import { rehearse } from '../runs/rehearse.js';
+import { callerOf, originOf } from './middleware/authenticate-handler.js';
 import { jobOf } from './script-execute-handler.js';
-import { traceOf } from './trace-of.js';
+import { traceOf } from './requests/trace-of.js';
 
 /**
  * POST /jobs/:slug/rehearse: dry run, real run, second run that must write nothing, in one go; answers 200 with the report,

@@ -1,15 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Request, RequestHandler } from 'express';
-import type { JobRegistry } from '../lib/job-registry.js';
-import { restartRun } from '../lib/restart-run.js';
-import { ServiceError } from '../lib/service-error.js';
-import { recordAuditEvent } from '../models/audit-event.js';
+import type { JobRegistry } from '../lib/job-files/registry.js';
+import { restartRun } from '../runs/restart-run.js';
+import { ServiceError } from '../lib/errors/service-error.js';
+import { recordAuditEvent } from '../runs/records/audit-event.js';
 import { BatchJobRun } from '../models/batch-job-run.js';
-import { runJson } from '../models/run-json.js';
-import { callerOf, originOf } from './authenticate-handler.js';
+import { runJson } from '../runs/run-json.js';
+import { callerOf, originOf } from './middleware/authenticate-handler.js';
 import { runOf } from './run-handlers.js';
-import { nameRun, sendRun } from './send-run.js';
-import { traceOf } from './trace-of.js';
+import { nameRun, sendRun } from './answers/send-run.js';
+import { traceOf } from './requests/trace-of.js';
 
 const LONGEST_WAIT_MS = 3_000;
 const PAUSE_MS = 100;

@@ -1,10 +1,10 @@
 import type { Request, RequestHandler, Response } from 'express';
-import { ServiceError } from '../lib/service-error.js';
-import { isRunId } from '../lib/run-id.js';
+import { ServiceError } from '../lib/errors/service-error.js';
+import { isRunId } from '../runs/records/run-id.js';
 import { BatchJobRun } from '../models/batch-job-run.js';
-import type { RunDetail } from '../models/run-history.js';
-import { filterQuery, readRunFilter } from './run-filter.js';
-import { runJson } from '../models/run-json.js';
+import type { RunDetail } from '../runs/records/history.js';
+import { filterQuery, readRunFilter } from './requests/run-query.js';
+import { runJson } from '../runs/run-json.js';
 
 /** GET /runs: the history, newest first, page by page (`Link: <...>; rel="next"`, RFC 8288). */
 export const listRunsHandler: RequestHandler = async (req, res) => {

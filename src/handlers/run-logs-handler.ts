@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { RequestHandler, Response } from 'express';
-import { ServiceError } from '../lib/service-error.js';
+import { ServiceError } from '../lib/errors/service-error.js';
 import { BatchJobRunLog, type LogPosition, type RunLogRow } from '../models/batch-job-run-log.js';
 import { linkNext, runOf } from './run-handlers.js';
 

@@ -1,13 +1,13 @@
 import type { Request, RequestHandler, Response } from 'express';
-import type { Job, JobRegistry } from '../lib/job-registry.js';
-import { type JobCall, runJob } from '../lib/run-job.js';
-import { ServiceError } from '../lib/service-error.js';
-import type { FinishedRun, RunElsewhere } from '../models/run-lifecycle.js';
-import { callerOf, originOf } from './authenticate-handler.js';
-import { schedulerCall } from './scheduler-call.js';
-import { sendRun } from './send-run.js';
+import type { Job, JobRegistry } from '../lib/job-files/registry.js';
+import { type JobCall, runJob } from '../runs/run-job.js';
+import { ServiceError } from '../lib/errors/service-error.js';
+import type { FinishedRun, RunElsewhere } from '../runs/run-lifecycle.js';
+import { callerOf, originOf } from './middleware/authenticate-handler.js';
+import { schedulerCall } from './requests/scheduler-call.js';
+import { sendRun } from './answers/send-run.js';
 import { beginWait, sendRunElsewhere } from './send-run-elsewhere.js';
-import { traceOf } from './trace-of.js';
+import { traceOf } from './requests/trace-of.js';
 
 /** The job that the address names. @throws {ServiceError} 404 */
 export function jobOf(registry: JobRegistry, req: Request): Job {

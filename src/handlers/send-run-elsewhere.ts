@@ -1,13 +1,13 @@
 import type { Request, Response } from 'express';
 import { envConfig } from '../lib/env-config.js';
 import logger from '../lib/logging.js';
-import { blank, type Problem } from '../lib/problem.js';
-import { ServiceError } from '../lib/service-error.js';
+import { blank, type Problem } from '../lib/errors/problem.js';
+import { ServiceError } from '../lib/errors/service-error.js';
 import { BatchJobRun } from '../models/batch-job-run.js';
-import { untilEnded } from '../models/run-fate.js';
-import type { RunDetail } from '../models/run-history.js';
-import { leavePlace, takePlaceAgain } from './admission-handler.js';
-import { sendResult, sendRunProblem } from './send-run.js';
+import { untilEnded } from '../runs/until-ended.js';
+import type { RunDetail } from '../runs/records/history.js';
+import { leavePlace, takePlaceAgain } from './middleware/admission-handler.js';
+import { sendResult, sendRunProblem } from './answers/send-run.js';
 
 const TAG = 'http';
 const RETRY_AFTER_SECONDS = 5;
@@ -91,7 +91,7 @@ function resultText({ id: runId, status, result }: RunDetail, httpStatus: number
 /** A job may return the like of a note; what is this small was never cut. */
 const LEAST_CUT_BYTES = 2_000;
 
-/** The size of the result of which just a note was stored (lib/storable-json.ts), or undefined when it was stored whole. */
+/** The size of the result of which just a note was stored (lib/json/storable-json.ts), or undefined when it was stored whole. */
 function bytesOfCut(result: unknown): number | undefined {
   if (typeof result !== 'object' || result === null) return undefined;
   const { truncated, tooDeep, bytes } = result as { truncated?: unknown; tooDeep?: unknown; bytes?: unknown };

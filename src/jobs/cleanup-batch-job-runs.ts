@@ -2,7 +2,7 @@ import { z } from 'zod';
 import logger from '@commons/backend/lib/logging.js';
 import { processInBatches } from '@commons/backend/lib/process-in-batches.js';
 import { tryCurrentRun } from '@commons/backend/lib/run-scope.js';
-import { RunRetention, type RetentionRule } from '@commons/backend/models/run-retention.js';
+import { RunRetention, type RetentionRule } from '@commons/backend/runs/records/retention.js';
 import type { JobConfig, ScriptHandler } from '@commons/backend/jobs/helpers.js';
 import { StatusError } from '@commons/backend/jobs/helpers.js';
 

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import knex from '@commons/backend/lib/knex.js';
 import logger from '@commons/backend/lib/logging.js';
 import { processInBatches } from '@commons/backend/lib/process-in-batches.js';
-import { linkSamePersons, type LinkedRecords, type PersonRecord } from '@commons/backend/lib/same-person.js';
+import { linkSamePersons, type LinkedRecords, type PersonRecord } from '@commons/backend/jobs/shared/same-person.js';
 import { findOrCreateAttributionUser } from '@commons/backend/models/user.js';
 import type { JobConfig, ScriptHandler } from '@commons/backend/jobs/helpers.js';
 import { StatusError } from '@commons/backend/jobs/helpers.js';
@@ -30,7 +30,7 @@ const MOST_LISTED = 100;
 type Review = { ids: string[]; differIn: string[] };
 
 /**
- * Who is a duplicate is said in lib/same-person.ts. Groups that contradict themselves are not touched, but listed for a
+ * Who is a duplicate is said in jobs/shared/same-person.ts. Groups that contradict themselves are not touched, but listed for a
  * person to look at. Patients are read birth date by birth date along the index patient_same_person, so that memory holds
  * those of a few dates, however many there are.
  */

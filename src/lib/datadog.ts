@@ -1,5 +1,5 @@
 import StatsD, { type StatsD as Client } from 'hot-shots';
-import { attempt } from './attempt.js';
+import { attempt } from './errors/attempt.js';
 import { envConfig } from './env-config.js';
 import logger from './logging.js';
 import { tryCurrentRun } from './run-scope.js';

@@ -1,7 +1,7 @@
 import { readAuthConfig } from './auth/auth-config.js';
-import { parseDuration } from './duration.js';
+import { parseDuration } from './text/duration.js';
 import { parseBodyKeys } from './personal-data/sealed-body.js';
-import { parseRateLimit } from './rate-limit.js';
+import { parseRateLimit } from './auth/rate-limit.js';
 
 /** A bad environment. Its message names every variable that is wrong, and says what is allowed. */
 export class EnvConfigError extends Error {

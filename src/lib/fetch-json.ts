@@ -1,10 +1,10 @@
 import type { ZodType } from 'zod';
-import { FetchError } from './fetch-error.js';
-import { isRefusedInDryRun, prepareRequest, type RequestOptions, sendRequest } from './http-request.js';
-import type { PreparedRequest } from './http-attempt.js';
+import { FetchError } from './http-client/fetch-error.js';
+import { isRefusedInDryRun, prepareRequest, type RequestOptions, sendRequest } from './http-client/http-request.js';
+import type { PreparedRequest } from './http-client/http-attempt.js';
 import logger from './logging.js';
 
-export { DryRunRequest, FetchError } from './fetch-error.js';
+export { DryRunRequest, FetchError } from './http-client/fetch-error.js';
 
 export interface FetchJsonOptions<T> extends RequestOptions {
   /** What the answer must be; what it gives is returned. A failure names the paths, and no values. */

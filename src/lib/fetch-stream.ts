@@ -1,6 +1,6 @@
-import { prepareRequest, type RequestOptions, sendRequest } from './http-request.js';
+import { prepareRequest, type RequestOptions, sendRequest } from './http-client/http-request.js';
 
-export { DryRunRequest, FetchError } from './fetch-error.js';
+export { DryRunRequest, FetchError } from './http-client/fetch-error.js';
 
 /**
  * The body of another system's 2xx answer, as it comes in: nothing is sent before the first bytes are asked for, no more is

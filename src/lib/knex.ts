@@ -1,6 +1,6 @@
-import { connectionSettings, onDatabaseClose } from './database.js';
+import { connectionSettings, onDatabaseClose } from './database/database.js';
 import { envConfig } from './env-config.js';
-import { knexLog } from './knex-log.js';
+import { knexLog } from './database/knex-log.js';
 import { createRunKnex } from './run-knex/create-run-knex.js';
 import { outsideRuns } from './run-knex/current-database.js';
 import { protectDriver } from './run-knex/protect-shared-knex.js';

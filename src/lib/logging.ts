@@ -1,13 +1,13 @@
 import winston from 'winston';
-import { attempt } from './attempt.js';
+import { attempt } from './errors/attempt.js';
 import { type EnvConfig, envConfig } from './env-config.js';
-import { describeError, type ErrorDescription } from './error-description.js';
-import { logFormat, type LogRecord } from './log-format.js';
+import { describeError, type ErrorDescription } from './errors/error-description.js';
+import { logFormat, type LogRecord } from './logging/log-format.js';
 import type { Scrub } from './personal-data/scrubber.js';
 import { type LogLevel, type LogLine, type RunScope, tryRunScope } from './run-scope.js';
-import { toSafeJson } from './safe-json.js';
-import { shownText } from './shown-text.js';
-import { toStorableJson } from './storable-json.js';
+import { toSafeJson } from './json/safe-json.js';
+import { shownText } from './text/shown-text.js';
+import { toStorableJson } from './json/storable-json.js';
 
 /** What goes with an error: fields of its line's data, but for the tag. */
 export type ErrorMeta = { tag?: string | undefined } & Readonly<Record<string, unknown>>;

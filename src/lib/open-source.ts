@@ -1,9 +1,9 @@
 import { createReadStream } from 'node:fs';
 import { access, constants, stat } from 'node:fs/promises';
 import { StatusError } from '../jobs/helpers.js';
-import { checkedFetch } from './checked-fetch.js';
+import { checkedFetch } from './http-client/checked-fetch.js';
 import { FetchError, fetchStream } from './fetch-stream.js';
-import { permittedFile, requirePermittedHost } from './permitted-source.js';
+import { permittedFile, requirePermittedHost } from './http-client/permitted-source.js';
 
 /** Whether `text` names a source that openSource can look for: an http(s) address without a password in it, or a path. */
 export function isSource(text: string): boolean {

@@ -2,7 +2,7 @@ import { StatusError } from '../jobs/helpers.js';
 import { envConfig } from '../lib/env-config.js';
 import knex from '../lib/knex.js';
 import { tryCurrentRun } from '../lib/run-scope.js';
-import { findRun } from './run-history.js';
+import { findRun } from '../runs/records/history.js';
 
 /**
  * The id of the user in whose name the calling run acts. That is whoever started it: a caller over HTTP cannot act in another's name,

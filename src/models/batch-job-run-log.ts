@@ -1,9 +1,9 @@
 import type pg from 'pg';
-import { rowSource } from '../lib/row-source.js';
-import { bytesOfLine, type NumberedLine } from '../lib/run-log-buffer.js';
+import { rowSource } from '../lib/database/row-source.js';
+import { bytesOfLine, type NumberedLine } from '../runs/log-buffer.js';
 import type { LogLevel } from '../lib/run-scope.js';
-import { logPool, readPool } from '../lib/service-pools.js';
-import { WriteBatcher } from '../lib/write-batcher.js';
+import { logPool, readPool } from '../lib/database/service-pools.js';
+import { WriteBatcher } from '../lib/database/write-batcher.js';
 
 export interface RunLogRow extends pg.QueryResultRow {
   readonly attempt: number;

@@ -1,12 +1,12 @@
 import type { CurrentRun } from '../lib/run-scope.js';
-import { ServiceError } from '../lib/service-error.js';
-import { cancelRun } from './run-cancel.js';
-import { groupFailures, listFailures } from './run-failures.js';
-import { findRun, listRuns, newestRuns } from './run-history.js';
-import { recordRun } from './run-lifecycle.js';
-import { markLostRuns } from './run-lease.js';
-import type { RunStart } from './run-start.js';
-import { completeSubRun, createSubRun } from './sub-runs.js';
+import { ServiceError } from '../lib/errors/service-error.js';
+import { cancelRun } from '../runs/records/cancel.js';
+import { groupFailures, listFailures } from '../runs/records/failures.js';
+import { findRun, listRuns, newestRuns } from '../runs/records/history.js';
+import { recordRun } from '../runs/run-lifecycle.js';
+import { markLostRuns } from '../runs/heartbeat.js';
+import type { RunStart } from '../runs/run-start.js';
+import { completeSubRun, createSubRun } from '../runs/sub-runs.js';
 
 /**
  * Records a run of `jobName` around `work`, inside another run or on its own: its row is committed as `running` before

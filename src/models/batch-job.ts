@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import { envConfig } from '../lib/env-config.js';
-import { mayPass } from '../lib/postgres-fault.js';
-import { newRunId } from '../lib/run-id.js';
-import { recorderPool, type Statement } from '../lib/service-pools.js';
+import { mayPass } from '../lib/errors/postgres-fault.js';
+import { newRunId } from '../runs/records/run-id.js';
+import { recorderPool, type Statement } from '../lib/database/service-pools.js';
 
 export interface BatchJobRow extends pg.QueryResultRow {
   readonly id: string;

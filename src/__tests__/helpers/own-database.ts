@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { closeDatabase } from '@commons/backend/lib/database.js';
+import { closeDatabase } from '@commons/backend/lib/database/database.js';
 import { createDatabase, dropDatabase, runName, urlOf } from './test-postgres.js';
 
 // Every spec file has a database of its own, migrated and empty. Its address is known before the file's first import, for

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import type { MigrationFile, Migrations } from '@commons/backend/lib/migration-turn.js';
+import type { MigrationFile, Migrations } from '@commons/backend/lib/database/migration-turn.js';
 
 /** Migrations that stand in a test, by their names without the time, in the order in which they run. */
 export type Script = Readonly<Record<string, MigrationFile>>;

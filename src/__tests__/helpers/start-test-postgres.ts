@@ -15,7 +15,7 @@ export default async function startTestPostgres(): Promise<void> {
   const unregister = register();
   try {
     const testPostgres = await import('./test-postgres.js');
-    const { migrate } = await import('../../lib/migrate.js');
+    const { migrate } = await import('../../lib/database/migrate.js');
     const { url, release } = await findServer();
     globalThis.releaseTestPostgres = release;
 

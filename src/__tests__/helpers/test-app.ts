@@ -2,7 +2,7 @@ import path from 'node:path';
 import { type AppParts, createApp } from '@commons/backend/app.js';
 import { createAuthenticator } from '@commons/backend/lib/auth/authenticator.js';
 import { envConfig } from '@commons/backend/lib/env-config.js';
-import { createJobRegistry, type JobRegistry } from '@commons/backend/lib/job-registry.js';
+import { createJobRegistry, type JobRegistry } from '@commons/backend/lib/job-files/registry.js';
 
 const FIXTURES = path.resolve(__dirname, '../fixtures/jobs');
 

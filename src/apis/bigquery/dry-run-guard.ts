@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { BigQuery } from '@google-cloud/bigquery';
 import { tryCurrentRun } from '../../lib/run-scope.js';
-import { ServiceError } from '../../lib/service-error.js';
+import { ServiceError } from '../../lib/errors/service-error.js';
 
 /** A dry run was about to change something in BigQuery. Its status is 500: the fault is the job's, not its caller's. */
 export class DryRunQuery extends ServiceError {

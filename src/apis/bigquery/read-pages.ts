@@ -1,6 +1,6 @@
 import type { BigQuery, Query as GoogleQuery } from '@google-cloud/bigquery';
 import { tryCurrentRun } from '../../lib/run-scope.js';
-import { untilStopped } from '../../lib/until-stopped.js';
+import { untilStopped } from '../../lib/process/until-stopped.js';
 import { bigQueryErrorOf } from './bigquery-error.js';
 import { asChecked, DryRunQuery } from './dry-run-guard.js';
 import { plainRow } from './plain-row.js';

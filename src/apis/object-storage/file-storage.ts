@@ -3,7 +3,7 @@ import { access, link, mkdir, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { Writable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
-import { packageRoot } from '../../lib/package-root.js';
+import { packageRoot } from '../../lib/process/package-root.js';
 import { type Destination, publishObject } from './publish-object.js';
 import { type ObjectStorage, checkObjectName, ObjectExistsError, type PublishedObject, type PublishOptions } from './storage-contract.js';
 

@@ -2,7 +2,7 @@ import { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import logger from '../../lib/logging.js';
 import { tryCurrentRun } from '../../lib/run-scope.js';
-import { itemsUntilStopped } from '../../lib/until-stopped.js';
+import { itemsUntilStopped } from '../../lib/process/until-stopped.js';
 import { ContentMeter } from './content-meter.js';
 import { checkObjectName, ObjectExistsError, type PublishedObject, type PublishOptions } from './storage-contract.js';
 

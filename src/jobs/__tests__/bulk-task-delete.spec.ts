@@ -14,7 +14,7 @@ import { softDeleteTasks } from '@commons/backend/jobs/shared/soft-delete-tasks.
 import type { Caller } from '@commons/backend/lib/auth/callers.js';
 import * as envConfig from '@commons/backend/lib/env-config.js';
 import knex from '@commons/backend/lib/knex.js';
-import { runJob } from '@commons/backend/lib/run-job.js';
+import { runJob } from '@commons/backend/runs/run-job.js';
 import type { Task, User } from '@commons/backend/models/tables.js';
 
 jest.mock('@commons/backend/jobs/shared/soft-delete-tasks.js', () => {

@@ -11,7 +11,7 @@ import main, { cacheMemberSignals } from '@commons/backend/jobs/cache-member-sig
 import { StatusError } from '@commons/backend/jobs/helpers.js';
 import knex from '@commons/backend/lib/knex.js';
 import logger from '@commons/backend/lib/logging.js';
-import { packageRoot } from '@commons/backend/lib/package-root.js';
+import { packageRoot } from '@commons/backend/lib/process/package-root.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 
 jest.mock('@commons/backend/lib/logging.js');

@@ -4,7 +4,7 @@ import knex from '@commons/backend/lib/knex.js';
 import logger from '@commons/backend/lib/logging.js';
 import { daysAgo } from '@commons/backend/__tests__/helpers/days-ago.js';
 import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
-import { RunRetention } from '@commons/backend/models/run-retention.js';
+import { RunRetention } from '@commons/backend/runs/records/retention.js';
 
 jest.mock('@commons/backend/lib/logging.js');
 

@@ -13,7 +13,7 @@ import { type LocalMapping, planSync } from '@commons/backend/jobs/helpers/clini
 import { envConfig } from '@commons/backend/lib/env-config.js';
 import knex from '@commons/backend/lib/knex.js';
 import logger from '@commons/backend/lib/logging.js';
-import { npiOf } from '@commons/backend/lib/npi.js';
+import { npiOf } from '@commons/backend/models/seed/npi.js';
 import type { ClinicianMapping } from '@commons/backend/models/tables.js';
 
 jest.mock('@commons/backend/lib/logging.js');

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { envConfig } from '@commons/backend/lib/env-config.js';
 import { FetchError, fetchJson, type FetchJsonOptions } from '@commons/backend/lib/fetch-json.js';
-import { packageRoot } from '@commons/backend/lib/package-root.js';
+import { packageRoot } from '@commons/backend/lib/process/package-root.js';
 import { StatusError } from '@commons/backend/jobs/helpers.js';
 
 /** What both sides keep of a clinician, and what is compared. */

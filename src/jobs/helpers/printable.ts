@@ -1,4 +1,4 @@
-import { normalForm } from '../../lib/normal-form.js';
+import { normalForm } from '../../lib/text/normal-form.js';
 
 /** Windows-1252 beyond Latin-1: with ASCII and Latin-1 all that PDF's standard fonts can show (ISO 32000-1, annex D.2). */
 const BEYOND_LATIN_1 = '€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ';

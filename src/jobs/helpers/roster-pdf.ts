@@ -1,5 +1,5 @@
 import PDFDocument from 'pdfkit';
-import { normalForm } from '../../lib/normal-form.js';
+import { normalForm } from '../../lib/text/normal-form.js';
 import { printable } from './printable.js';
 import type { RosterRow, RosterWriter } from './roster.js';
 

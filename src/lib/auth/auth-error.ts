@@ -1,4 +1,4 @@
-import { ServiceError } from '../service-error.js';
+import { ServiceError } from '../errors/service-error.js';
 
 /**
  * 401: nobody could be made out. `challenge` is for the header WWW-Authenticate, without which no 401 may go out (RFC 9110,

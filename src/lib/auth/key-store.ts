@@ -1,5 +1,5 @@
 import { createLocalJWKSet, errors, type JWTVerifyGetKey } from 'jose';
-import { ServiceError } from '../service-error.js';
+import { ServiceError } from '../errors/service-error.js';
 import logger from '../logging.js';
 import { fetchKeySet, type KeyAlgorithm } from './key-set.js';
 

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import knex from '../knex.js';
-import { isQueryCanceled } from '../postgres-fault.js';
+import { isQueryCanceled } from '../errors/postgres-fault.js';
 
 /** The planner's units; a scan of some hundred thousand rows. A count above it is hardly done in the time that one may take. */
 const MOST_COST = 50_000;

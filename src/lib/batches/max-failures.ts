@@ -1,4 +1,4 @@
-import { ServiceError } from '../service-error.js';
+import { ServiceError } from '../errors/service-error.js';
 
 /** More items failed than the job allows. */
 export class TooManyFailures extends ServiceError {

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { asyncMap } from '../async-map.js';
 import knex from '../knex.js';
-import { isReadOnlyTransaction } from '../postgres-fault.js';
+import { isReadOnlyTransaction } from '../errors/postgres-fault.js';
 import type { BatchContext, ProcessInBatchesOptions } from './batch-options.js';
 import type { PageSink } from './page-sink.js';
 import { ReportedFailures } from './reported-failures.js';

@@ -1,4 +1,4 @@
-import { parseDuration } from '../duration.js';
+import { parseDuration } from '../text/duration.js';
 import knex from '../knex.js';
 import type { ThrottleCondition } from './throttle.js';
 

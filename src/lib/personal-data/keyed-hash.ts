@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { normalForm } from '../normal-form.js';
+import { normalForm } from '../text/normal-form.js';
 
 /** Bits that tell two values apart for sure among billions, and are short enough to read. */
 const HEX_CHARACTERS = 32;

@@ -1,6 +1,6 @@
 import type { ZodType } from 'zod';
 import type { JSONData } from '../../jobs/helpers.js';
-import { isSecretName } from '../safe-json.js';
+import { isSecretName } from '../json/safe-json.js';
 import { keyedHash } from './keyed-hash.js';
 import type { Mark } from './marks.js';
 import { bodyPlace, NOWHERE, type Place } from './schema-place.js';

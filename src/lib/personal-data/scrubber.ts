@@ -1,4 +1,4 @@
-import { attempt } from '../attempt.js';
+import { attempt } from '../errors/attempt.js';
 import { ValueFinder } from './find-values.js';
 
 /** Takes personal values out of a text. */

@@ -1,5 +1,5 @@
 import type { JSONData } from '../../jobs/helpers.js';
-import { isSecretName } from '../safe-json.js';
+import { isSecretName } from '../json/safe-json.js';
 
 /** Whatever isSecretName takes for a secret holds one of these, in a name as it is written. */
 const MAY_BE_SECRET = /pass|pwd|secret|authorization|cookie|credential|jwt|ssn|social|key|token/i;

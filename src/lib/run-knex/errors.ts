@@ -1,5 +1,5 @@
-import { isReadOnlyTransaction } from '../postgres-fault.js';
-import { ServiceError } from '../service-error.js';
+import { isReadOnlyTransaction } from '../errors/postgres-fault.js';
+import { ServiceError } from '../errors/service-error.js';
 import { SqlTokens } from './sql-tokens.js';
 import { stepsOf } from './sql-writes.js';
 

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import pg from 'pg';
-import { isQueryCanceled, spoilsConnection } from '../postgres-fault.js';
+import { isQueryCanceled, spoilsConnection } from '../errors/postgres-fault.js';
 import { currentDatabase } from './current-database.js';
 import { type Callback, isSubmittable, ownCopy, type QueryConfig, textOf } from './driver-query.js';
 import { ConnectionGivenBack, DryRunWrite, isRefusedWrite, RunQueryError, RunStopped } from './errors.js';

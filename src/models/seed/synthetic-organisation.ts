@@ -1,7 +1,7 @@
 import type { Faker } from '@faker-js/faker';
 import type pg from 'pg';
 import { uuidv7 } from 'uuidv7';
-import { npiOf } from '../../lib/npi.js';
+import { npiOf } from './npi.js';
 import type { ClinicianMapping, Market, User } from '../tables.js';
 import { insertRows } from './insert-rows.js';
 import type { RealZipCode } from './real-zip-codes.js';

@@ -1,5 +1,5 @@
 import { uuidv7 } from 'uuidv7';
-import { npiOf } from '@commons/backend/lib/npi.js';
+import { npiOf } from '@commons/backend/models/seed/npi.js';
 import type { ClinicianMapping } from '@commons/backend/models/tables.js';
 import { defineFactory } from './define-factory.js';
 import { syntheticPerson } from './person.js';

@@ -1,0 +1,228 @@
+import type { Knex } from 'knex';
+import type { JSONData } from '../jobs/helpers.js';
+import { attempt } from '../lib/errors/attempt.js';
+import { toJson } from '../lib/json/json.js';
+import type { RunFailureBuffer } from './failure-buffer.js';
+import { RunDatabase } from '../lib/run-knex/run-database.js';
+import type { Scrubber } from '../lib/personal-data/scrubber.js';
+import type { RunLogBuffer } from './log-buffer.js';
+import { type CurrentRun, type FailedItem, type LogLine, runInScope, type RunProgress, type RunScope } from '../lib/run-scope.js';
+import { toStorableJson } from '../lib/json/storable-json.js';
+
+/** Where what a run says of itself is kept. */
+export interface RunRecords {
+  /** Called at the run's first line. */
+  readonly openLog: (run: CurrentRun) => RunLogBuffer;
+  /** Called at the run's first failed item. */
+  readonly openFailures: (run: CurrentRun) => RunFailureBuffer;
+  readonly saveCursor: (run: CurrentRun, cursor: JSONData, trx?: Knex.Transaction) => Promise<void>;
+}
+
+/** What an active run starts with. */
+export interface ActiveRunStart {
+  readonly id: string;
+  readonly attempt: number;
+  readonly jobName: string;
+  readonly isDryRun: boolean;
+  readonly timeoutMs: number;
+  readonly trace: string | undefined;
+  readonly cursor: JSONData | undefined;
+  readonly onlyKeys: readonly JSONData[] | undefined;
+  readonly countWrites: 'exact' | undefined;
+  /** Keeps the personal data of its body out of what it leaves behind. */
+  readonly scrubber: Scrubber | undefined;
+  /** The run in which it was started. */
+  readonly outer?: RunScope | undefined;
+}
+
+/** Written by the service itself, on the job's connections. */
+const UNCOUNTED = ['batch_job_run_cursor', 'batch_job_run_failure'];
+
+/** ms that a cancelled job gets to end by itself, roll back and say its last words. */
+const CANCEL_GRACE_MS = 5_000;
+
+/**
+ * A run that is going in this process: what its job sees of it, where its records go, how it is told to stop, and how its
+ * caller is freed when it does not. One is made for every run, so what few runs need is made when it is asked for.
+ */
+export class ActiveRun implements CurrentRun, RunScope {
+  readonly id: string;
+  readonly attempt: number;
+  readonly jobName: string;
+  readonly isDryRun: boolean;
+  readonly timeoutMs: number;
+  readonly trace: string | undefined;
+  readonly cursor: JSONData | undefined;
+  readonly onlyKeys: readonly JSONData[] | undefined;
+  readonly countWrites: 'exact' | undefined;
+  readonly scrubber: Scrubber | undefined;
+  /** performance.now() until which the database takes this process for alive. */
+  leaseUntil = 0;
+  /** It was given up on: how its work settles later changes nothing. */
+  hasGivenUp = false;
+  /** Undefined for a run that has logged nothing. */
+  log: RunLogBuffer | undefined;
+  /** Undefined for a run without failed items. */
+  failures: RunFailureBuffer | undefined;
+  /** Undefined for a run that never used the database. */
+  openedDatabase: RunDatabase | undefined;
+  #progress: RunProgress | undefined;
+  /** JSON texts that were told before. */
+  #toldProgress: string | undefined;
+  #toldWrites: string | undefined;
+  readonly #startedAt = Date.now();
+  readonly #records: RunRecords;
+  readonly #outer: RunScope | undefined;
+  #controller: AbortController | undefined;
+  #stopReason: Error | undefined;
+  #isOver = false;
+  #giveUp: ((reason: Error | undefined) => void) | undefined;
+
+  constructor(start: ActiveRunStart, records: RunRecords) {
+    this.id = start.id;
+    this.attempt = start.attempt;
+    this.jobName = start.jobName;
+    this.isDryRun = start.isDryRun;
+    this.timeoutMs = start.timeoutMs;
+    this.trace = start.trace;
+    this.cursor = start.cursor;
+    this.onlyKeys = start.onlyKeys;
+    this.countWrites = start.countWrites;
+    this.scrubber = start.scrubber;
+    this.#outer = start.outer;
+    this.#records = records;
+  }
+
+  /** As a scope, its run is itself. */
+  get run(): CurrentRun {
+    return this;
+  }
+
+  get deadline(): Date {
+    return new Date(this.#startedAt + this.timeoutMs);
+  }
+
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#stopReason) this.#controller.abort(this.#stopReason);
+    }
+    return this.#controller.signal;
+  }
+
+  get database(): RunDatabase {
+    if (!this.openedDatabase) {
+      this.openedDatabase = new RunDatabase(this, UNCOUNTED, this.#outer?.database);
+      // Asked for by what the job has left behind: it is refused.
+      if (this.#isOver) void this.openedDatabase.close();
+    }
+    return this.openedDatabase;
+  }
+
+  /** Stops, rolls back and gives back what the job has left open, and refuses it the database from now on. Never rejects. */
+  async closeDatabase(): Promise<void> {
+    this.#isOver = true;
+    await this.openedDatabase?.close();
+  }
+
+  keepLine(line: LogLine): void {
+    this.log ??= this.#records.openLog(this);
+    this.log.add(line);
+  }
+
+  progress(progress: RunProgress): void {
+    this.#progress = progress;
+  }
+
+  /** How far it is and what it has written, as JSON texts, as far as that changed since it was last asked for. */
+  news(): { progress?: string | undefined; writes?: string | undefined } | undefined {
+    if (!this.#progress && !this.openedDatabase) return undefined;
+    // Inside: what the job reported may have code of its own (getters).
+    const progress = this.#progress && runInScope(this, () => progressText(this.#progress!, this.scrubber));
+    const writes = this.openedDatabase && JSON.stringify(this.openedDatabase.writes);
+    const news = {
+      progress: progress === this.#toldProgress ? undefined : progress,
+      writes: writes === this.#toldWrites || (writes === '{}' && !this.#toldWrites) ? undefined : writes,
+    };
+    this.#toldProgress = progress;
+    this.#toldWrites = writes;
+    return news.progress === undefined && news.writes === undefined ? undefined : news;
+  }
+
+  async checkpoint(cursor: JSONData, trx?: Knex.Transaction): Promise<void> {
+    // Before the cursor, which passes over them: after a kill it must not be all that is known of them.
+    await this.failures?.flush();
+    if (trx) await this.failures?.flushIn(trx);
+    await this.#records.saveCursor(this, cursor, trx);
+  }
+
+  failure(item: FailedItem, trx?: Knex.Transaction): void {
+    this.failures ??= this.#records.openFailures(this);
+    this.failures.add(item, trx, this.scrubber);
+  }
+
+  /** Why it was told to stop; undefined while it was not. */
+  get stopReason(): Error | undefined {
+    return this.#stopReason;
+  }
+
+  /** Asks the job to stop: its signal fires, with `reason`. Whoever waits for the job goes on waiting. */
+  askToStop(reason: Error): void {
+    if (this.#stopReason) return;
+    this.#stopReason = reason;
+    this.#controller?.abort(reason);
+  }
+
+  /** Asks the job to stop, and gives it a while to do so. */
+  cancel(reason: Error): void {
+    this.askToStop(reason);
+    setTimeout(() => this.giveUp(reason), CANCEL_GRACE_MS).unref();
+  }
+
+  /** Stops waiting for the job: untilSettled rejects with `reason`, or with the one that it was asked to stop for before. */
+  giveUp(reason: Error): void {
+    this.hasGivenUp = true;
+    this.askToStop(reason);
+    this.#giveUp?.(this.#stopReason);
+  }
+
+  /**
+   * Settles as `work` does, or rejects as soon as giveUp is called.
+   * @param late hears how `work` settled once that changes nothing any more
+   */
+  untilSettled<T>(work: Promise<T>, late: (thrown?: unknown) => void): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#giveUp = reject;
+      if (this.hasGivenUp) reject(this.#stopReason);
+      work.then(
+        (value) => (this.hasGivenUp ? late() : resolve(value)),
+        (thrown: unknown) => (this.hasGivenUp ? late(thrown) : reject(thrown)),
+      );
+    });
+  }
+
+  /**
+   * What `thrown` by the job means: the reason it was asked to stop, when it is what Node's own functions (AbortError) or
+   * the run's queries (RunStopped) make of that; else itself.
+   */
+  meaningOf(thrown: unknown): unknown {
+    return this.#stopReason && isStop(thrown) ? this.#stopReason : thrown;
+  }
+}
+
+/** With the progress of others it goes in one statement, so it may be neither large nor such that it breaks that statement. */
+const MOST_PROGRESS_BYTES = 4_096;
+
+function progressText(progress: RunProgress, scrubber: Scrubber | undefined): string {
+  // It is the job's own object, whose getters may throw.
+  const text = attempt(() => toJson(progress).text) ?? '{}';
+  return toStorableJson(scrubber ? scrubber.json(text) : text, MOST_PROGRESS_BYTES);
+}
+
+function isStop(thrown: unknown): boolean {
+  try {
+    return thrown instanceof Error && (thrown.name === 'AbortError' || thrown.name === 'RunStopped');
+  } catch {
+    return false; // A Proxy that throws when it is looked at.
+  }
+}

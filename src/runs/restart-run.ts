@@ -1,0 +1,91 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { JSONData } from '../jobs/helpers.js';
+import type { Origin } from './records/audit-event.js';
+import type { Caller } from '../lib/auth/callers.js';
+import { requireNamed } from '../lib/auth/require-named.js';
+import { BatchJobRun } from '../models/batch-job-run.js';
+import { overlapRefused } from './records/run-overlap.js';
+import type { FinishedRun } from './run-lifecycle.js';
+import { keepBody, openSealedBody } from './kept-body.js';
+import type { RunDetail } from './records/history.js';
+import type { RunStatus } from './records/run-status.js';
+import type { LoadedJob } from '../lib/job-files/module.js';
+import type { Job, JobRegistry } from '../lib/job-files/registry.js';
+import { runJob } from './run-job.js';
+import { ServiceError } from '../lib/errors/service-error.js';
+
+export interface RestartCall {
+  /** `resume` goes on from the run's cursor; `retry` begins anew. */
+  readonly mode: 'resume' | 'retry';
+  /** Just the items that failed, as a run of its own. */
+  readonly onlyFailed?: boolean;
+  readonly requestedBy?: string | undefined;
+  readonly trace?: string | undefined;
+  /** Undefined on the command line. */
+  readonly caller?: Caller | undefined;
+  /** For the audit trail. */
+  readonly origin?: Origin | undefined;
+  /** For a run whose own body was not kept whole, since it held personal data; undefined otherwise. */
+  readonly body?: unknown;
+}
+
+/**
+ * Starts a run again that ended badly, with its own body, as its next attempt; through the one door. A dry run stays one,
+ * whatever its job takes for a default by now. The failed items are a new run's: the old one stays as it ended, and where it
+ * did not get to its end it can still be resumed.
+ * @throws {ServiceError} 404 without such a run or its job, 409 when it is none that can be started again, 503 as runJob
+ */
+export async function restartRun(registry: JobRegistry, id: string, call: RestartCall): Promise<FinishedRun> {
+  const run = await BatchJobRun.find(id);
+  if (!run) throw new ServiceError(404, 'There is no run of that id. GET /runs lists them; old ones are pruned.');
+  const job = registry.find(run.jobName);
+  if (!job) throw new ServiceError(404, `There is no job ${run.jobName} any more, so its run cannot be started again.`);
+  const { mode, onlyFailed = false, requestedBy, trace, caller, origin } = call;
+  // Before the body is compared with the run's: who may not run the job may not guess at it either.
+  const { callers } = (await tryLoad(job))?.config ?? {};
+  if (caller && callers) requireNamed(callers, caller, job.slug);
+  const body = await bodyFor(run, call.body, job);
+  const start = onlyFailed ? { parentRunId: id, onlyKeys: await failedKeys(run) } : { restart: { id, keepCursor: mode === 'resume', requestedBy } };
+  const finished = await runJob(job, { trigger: run.trigger, body, isDryRun: run.isDryRun, requestedBy, trace, caller, audit: origin && { ...origin, action: mode }, ...start });
+  if ('elsewhere' in finished) throw overlapRefused();
+  return finished;
+}
+
+/**
+ * The body to start the run with again: its own; where that was not kept whole, what was sealed of it, or else what came along.
+ * @throws {ServiceError} 400 for a body that is not wanted, or is another; 409 when there is none
+ */
+async function bodyFor(run: RunDetail, sent: unknown, job: Job): Promise<unknown> {
+  const own = run.isBodyRedacted ? await openSealedBody(run.id) : (run.body ?? {});
+  if (own !== undefined) {
+    if (sent !== undefined) throw new ServiceError(400, 'This run is started again with its own body: send none. For another body, start the job anew.');
+    return own;
+  }
+  if (sent === undefined) throw new ServiceError(409, "This run's body held personal data, and was not kept (or is erased by now): send it along once more.");
+  if (!(await isSameBody(run.body, sent, job))) throw new ServiceError(400, 'This is another body than the one the run had: start the job anew with it.');
+  return sent;
+}
+
+/** One that cannot be loaded fails once its run is started. */
+async function tryLoad(job: Job): Promise<LoadedJob | undefined> {
+  try {
+    return await job.load();
+  } catch {
+    return undefined;
+  }
+}
+
+/** As far as what is left of the first one can tell. */
+async function isSameBody(kept: unknown, sent: unknown, job: Job): Promise<boolean> {
+  const loaded = await tryLoad(job);
+  const { text = 'null' } = await keepBody(sent, loaded ? (loaded.RequestBody ?? 'none') : 'unknown');
+  return isDeepStrictEqual(JSON.parse(text), kept);
+}
+
+/** Each one once: an item that was come by in two attempts may have failed in both. @throws {ServiceError} 409 when none failed, or more may */
+async function failedKeys({ id, status }: { id: string; status: RunStatus }): Promise<readonly JSONData[]> {
+  if (status === 'queued' || status === 'running') throw new ServiceError(409, `The run is ${status}: which items fail is known once it has ended.`);
+  const failures = await BatchJobRun.listFailures(id);
+  if (failures.length === 0) throw new ServiceError(409, 'No item of this run failed.');
+  return [...new Map(failures.map(({ key }) => [JSON.stringify(key), key])).values()];
+}

@@ -1,0 +1,43 @@
+import type { RunRecords } from './active-run.js';
+import logger from '../lib/logging.js';
+import { RunFailureBuffer } from './failure-buffer.js';
+import { createRunLogBuffer, type LogRoom } from './log-buffer.js';
+import { runOutsideScope } from '../lib/run-scope.js';
+import { BatchJobRunLog } from '../models/batch-job-run-log.js';
+import { saveCursor } from './records/cursor.js';
+import { insertFailures } from './records/failures.js';
+
+const TAG = 'run-records';
+
+/** 32 MB of lines that are not written yet, of all runs of this process. */
+const ROOM: LogRoom = { bytesLeft: 33_554_432 };
+
+/** Where what a run says of itself is kept. */
+export const RUN_RECORDS: RunRecords = {
+  openLog: ({ id, attempt }) =>
+    createRunLogBuffer({
+      write: (lines) => BatchJobRunLog.insertLines(id, attempt, lines),
+      room: ROOM,
+      onError: sayOnce,
+      // Later: it is heard of while a line is logged, and a line that is logged meanwhile is dropped.
+      onLoss: (error) => setImmediate(() => runOutsideScope(() => logger.error(error, { tag: TAG, during: 'keeping the log of a run', runId: id }))),
+    }),
+  openFailures: ({ id, attempt }) =>
+    new RunFailureBuffer(
+      (failures, trx) => insertFailures(id, attempt, failures, trx),
+      (error) => logger.error(error, { tag: TAG, during: 'keeping failed items of a run', runId: id }),
+    ),
+  saveCursor,
+};
+
+const SILENCE_MS = 60_000;
+let saidAt = -Infinity;
+
+/** A table that cannot be written fails the lines of every run, which is said once a minute. They are tried again. */
+function sayOnce(error: unknown): void {
+  const now = performance.now();
+  if (now - saidAt < SILENCE_MS) return;
+  saidAt = now;
+  // It is no line of the run whose lines were written.
+  runOutsideScope(() => logger.error(error, { tag: TAG, during: 'keeping the logs of runs', note: 'their lines wait, and are tried again' }));
+}
