@@ -48,12 +48,14 @@ describe('what create writes', () => {
     await create('update reserved-words', { table: 'order', column: 'default' });
     await create('backfill phone-patients', { table: 'phone', column: 'patient' });
     await create('my-own-thing', { forceName: true });
+    // Another word for start.
+    await create('workflow intake-calls');
   });
 
   const made = () => readdirSync(jobs()).filter((file) => file.endsWith('.ts') && file !== 'helpers.ts');
 
   it('keeps the conventions, for each of the eleven categories', () => {
-    expect(made()).toHaveLength(2 * 11 + 3);
+    expect(made()).toHaveLength(2 * 11 + 4);
     expect(checkConventions(jobs()).findings.map(({ file, rule }) => [file, rule])).toEqual([['my-own-thing.ts', 'prefix']]);
   });
 
@@ -79,7 +81,7 @@ describe('what create writes', () => {
     expect(report.testResults.filter(({ status }) => status !== 'passed').map(({ name, message }) => `${name}\n${message}`)).toEqual([]);
     const tried = report.testResults.map(({ name }) => path.basename(name, '.spec.ts'));
     expect(new Set(tried)).toEqual(new Set(made().map((file) => path.basename(file, '.ts'))));
-    expect(tried).toHaveLength(2 * 11 + 3);
+    expect(tried).toHaveLength(2 * 11 + 4);
   }, 180_000);
 
   it('has the names that were asked for, and nothing of the template', () => {

@@ -7,6 +7,25 @@ describe('asyncMap', () => {
     await expect(asyncMap([30, 0, 10], (ms, index) => sleep(ms, `${index}:${ms}`), 3)).resolves.toEqual(['0:30', '1:0', '2:10']);
   });
 
+  it('has ten calls going where nobody says how many', async () => {
+    let going = 0;
+    let most = 0;
+    await asyncMap(Array.from({ length: 30 }), async () => {
+      most = Math.max(most, ++going);
+      await sleep(1);
+      going--;
+    });
+    expect(most).toBe(10);
+  });
+
+  it.each<[string, unknown[]]>([
+    ['the function first', [async () => 1, [1, 2]]],
+    ['no function', [[1, 2]]],
+    ['an options object for the number', [[1], async () => 1, { concurrency: 5 }]],
+  ])('shows the right call to whoever gives %s', async (_what, args) => {
+    await expect((asyncMap as (...all: unknown[]) => Promise<unknown>)(...args)).rejects.toThrow('asyncMap(items, async (item) => {...}, 10)');
+  });
+
   it('has exactly as many calls going as it may, while there are items', () =>
     fc.assert(
       fc.asyncProperty(fc.array(fc.nat(3), { maxLength: 30 }), fc.integer({ min: 1, max: 8 }), async (delays, concurrency) => {

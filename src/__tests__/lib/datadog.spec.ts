@@ -41,6 +41,18 @@ it('sends an event with its tags', async () => {
   expect((await received(1))[0]).toBe('_e{15,10}:Roster exported|two\\nlines|t:success|#market:boston,rows:5');
 });
 
+it('takes a title alone, and tags behind it', async () => {
+  trackEvent('Roster exported', { rows: 5 });
+  expect((await received(1))[0]).toBe('_e{15,15}:Roster exported|Roster exported|t:info|#rows:5');
+});
+
+it('logs the right call for what is no event, and goes on', () => {
+  (trackEvent as (...args: unknown[]) => void)({ name: 'Roster exported' });
+  (trackEvent as (...args: unknown[]) => void)(undefined);
+  const error = expect.objectContaining({ message: expect.stringContaining("trackEvent({ title: 'Export done', text: 'rosters/today.csv', tags: { rows: 5 } })") });
+  expect(jest.mocked(logger.error).mock.calls.slice(-2)).toEqual([[error, { tag: 'datadog' }], [error, { tag: 'datadog' }]]);
+});
+
 it('sends counters and times', async () => {
   increment('export.rows', 1_000, { market: 'boston' });
   increment('export.done');

@@ -23,6 +23,15 @@ describe('BatchJob.findOrCreateByName', () => {
   });
 });
 
+describe('BatchJobRun.create', () => {
+  it.each([[{ batchJobId: '00000000-0000-7000-8000-000000000000' }], [undefined], ['']])('refuses %j, and shows the right call', async (argument) => {
+    const runs = async () => (await BatchJobRun.list({ limit: 500 })).length;
+    const before = await runs();
+    await expect((BatchJobRun.create as (name: unknown) => Promise<unknown>)(argument)).rejects.toThrow("BatchJobRun.create takes the job's name: BatchJobRun.create('sync-one-clinic')");
+    expect(await runs()).toBe(before);
+  });
+});
+
 describe('BatchJobRun.trap', () => {
   it('settles as its work does, with the run on record by then', async () => {
     await expect(BatchJobRun.trap('traps', async (run) => run.jobName)).resolves.toBe('traps');
