@@ -59,10 +59,13 @@ export function createApp({ registry, bodyLimit, whyNotReady, authenticate, isLo
   if (rateLimit) app.use(rateLimitHandler(rateLimit));
 
   const admit = admissionHandler(whyFull);
-  const works = (handler: RequestHandler) => [readBody(bodyLimit), awaitTurn, inPlace(withBody(handler))];
-  const run = [may('run'), dryRunQueryHandler, admit, requireJob(registry), ...works(scriptExecuteHandler(registry))];
+  // Whatever starts a run passes these, in this order: cheap refusals first, and the body is read last.
+  const starts = (handler: RequestHandler, ...before: RequestHandler[]): RequestHandler[] =>
+    [may('run'), dryRunQueryHandler, admit, ...before, readBody(bodyLimit), awaitTurn, inPlace(withBody(handler))];
+  const isJob = requireJob(registry);
+  const run = starts(scriptExecuteHandler(registry), isJob);
   app.post('/jobs/:slug', run);
-  app.post('/jobs/:slug/rehearse', may('run'), dryRunQueryHandler, admit, requireJob(registry), ...works(rehearseHandler(registry)));
+  app.post('/jobs/:slug/rehearse', starts(rehearseHandler(registry), isJob));
   app.post('/scripts/:slug', legacyPath, run);
   app.post('/cron/:slug', legacyPath, run);
 
@@ -76,8 +79,8 @@ export function createApp({ registry, bodyLimit, whyNotReady, authenticate, isLo
   app.get('/runs/:id/logs', may('read'), runLogsHandler);
   app.get('/runs/:id/failures', may('read'), runFailuresHandler);
   app.post('/runs/:id/cancel', may('run'), cancelRunHandler);
-  app.post('/runs/:id/retry', may('run'), dryRunQueryHandler, admit, ...works(retryRunHandler(registry)));
-  app.post('/runs/:id/resume', may('run'), dryRunQueryHandler, admit, ...works(resumeRunHandler(registry)));
+  app.post('/runs/:id/retry', starts(retryRunHandler(registry)));
+  app.post('/runs/:id/resume', starts(resumeRunHandler(registry)));
 
   app.use(notFoundHandler);
   app.use(auditDenials);

@@ -13,7 +13,7 @@ export async function checkCommand(source: SourceTree, folder: string | undefine
   const { checkConventions } = await import('../lib/job-files/conventions.js').catch(explainMissingParser);
   const { jobs, faults: broken } = readFolder(checked, checkConventions);
   if (jobs.length + broken.length === 0) throw new CliError(`there is no job in ${checked}`);
-  const { checkJobMarks } = await import('../lib/job-files/mark-faults.js');
+  const { checkJobMarks } = await import('../lib/job-files/check-marks.js');
   const faults = [...broken, ...(await checkJobMarks({ ...jobFolderOf(source), folder: checked }))];
   if (json) writeJson({ value: { jobs: jobs.length, faults } });
   else if (faults.length === 0) writeResult(`${jobs.length} ${jobs.length === 1 ? 'job keeps' : 'jobs keep'} the conventions\n`);

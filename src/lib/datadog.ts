@@ -1,5 +1,5 @@
 import StatsD, { type StatsD as Client } from 'hot-shots';
-import { attempt } from './errors/attempt.js';
+import { orUndefined } from './errors/or-undefined.js';
 import { envConfig } from './env-config.js';
 import logger from './logging.js';
 import { tryCurrentRun } from './run-scope.js';
@@ -46,13 +46,13 @@ export function timing(metric: string, ms: number, tags: Tags = {}): void {
 export async function closeDatadog(): Promise<void> {
   const client = open;
   open = undefined;
-  if (client) await new Promise<void>((resolve) => attempt(() => client.close(() => resolve())) ?? resolve());
+  if (client) await new Promise<void>((resolve) => orUndefined(() => client.close(() => resolve())) ?? resolve());
 }
 
 let open: Client | undefined;
 
 function send(what: string, tags: Tags, put: (client: Client) => void): void {
-  attempt(() => {
+  orUndefined(() => {
     if (tryCurrentRun()?.isDryRun) return logger.log(`Dry run: would send ${what}`, TAG, tags);
     const { datadogHost: host, datadogPort: port } = envConfig();
     if (host !== undefined) put((open ??= connect(host, port)));

@@ -1,5 +1,5 @@
 import winston from 'winston';
-import { attempt } from './errors/attempt.js';
+import { orUndefined } from './errors/or-undefined.js';
 import { type EnvConfig, envConfig } from './env-config.js';
 import { describeError, type ErrorDescription } from './errors/error-description.js';
 import { logFormat, type LogRecord } from './logging/log-format.js';
@@ -41,7 +41,7 @@ const logger = {
   },
   /** @param error whatever was thrown, or a message */
   error: (error: unknown, meta: ErrorMeta = {}): void => {
-    if (isWanted('error')) emit('error', attempt(() => meta.tag), (scrub) => errorEvent(error, () => meta, scrub));
+    if (isWanted('error')) emit('error', orUndefined(() => meta.tag), (scrub) => errorEvent(error, () => meta, scrub));
   },
   createScopedLogger: ({ tag, ...fields }: ErrorMeta): ScopedLogger => ({
     log: (message, data) => {
@@ -76,7 +76,7 @@ interface LogEvent {
 }
 
 function errorEvent(error: unknown, readMeta: () => ErrorMeta, scrub: Scrub | undefined): LogEvent {
-  const fields = attempt(() => {
+  const fields = orUndefined(() => {
     const { tag: _tag, ...rest } = readMeta();
     return rest;
   });
@@ -89,7 +89,7 @@ function errorEvent(error: unknown, readMeta: () => ErrorMeta, scrub: Scrub | un
 function merged(fields: Readonly<Record<string, unknown>>, data: unknown): unknown {
   if (Object.keys(fields).length === 0) return data;
   if (typeof data !== 'object' || data === null) return data === undefined ? fields : { ...fields, data };
-  const both = attempt(() => (Object.getPrototypeOf(data) === Object.prototype ? { ...fields, ...data } : undefined));
+  const both = orUndefined(() => (Object.getPrototypeOf(data) === Object.prototype ? { ...fields, ...data } : undefined));
   return both ?? { ...fields, data };
 }
 
@@ -102,7 +102,7 @@ let settings: Pick<EnvConfig, 'deployment' | 'logLevel' | 'googleCloudProject'> 
 let lowestRank: number | undefined;
 
 /** Read at the first call, since importing a module reads nothing. */
-const logSettings = () => (settings ??= attempt(envConfig) ?? FALLBACK);
+const logSettings = () => (settings ??= orUndefined(envConfig) ?? FALLBACK);
 
 const isWritten = (level: LogLevel): boolean => RANK[level] >= (lowestRank ??= RANK[logSettings().logLevel]);
 
@@ -118,7 +118,7 @@ function emit(level: LogLevel, tag: unknown, eventOf: (scrub: Scrub | undefined)
     const scope = tryRunScope();
     const scrub = scope?.scrubber?.text;
     const record = recordOf(level, tag, eventOf(scrub), scope, scrub);
-    if (scope) attempt(() => scope.keepLine(keptLine(record)));
+    if (scope) orUndefined(() => scope.keepLine(keptLine(record)));
     if (isWritten(level)) write(record);
   } catch {
     // Such as a stack that is full already: a line that cannot be logged is no reason for a job to fail.

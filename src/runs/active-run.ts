@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import type { JSONData } from '../jobs/helpers.js';
-import { attempt } from '../lib/errors/attempt.js';
+import { orUndefined } from '../lib/errors/or-undefined.js';
 import { toJson } from '../lib/json/json.js';
 import type { RunFailureBuffer } from './failure-buffer.js';
 import { RunDatabase } from '../lib/run-knex/run-database.js';
@@ -199,7 +199,7 @@ const MOST_PROGRESS_BYTES = 4_096;
 
 function progressText(progress: RunProgress, scrubber: Scrubber | undefined): string {
   // It is the job's own object, whose getters may throw.
-  const text = attempt(() => toJson(progress).text) ?? '{}';
+  const text = orUndefined(() => toJson(progress).text) ?? '{}';
   return toStorableJson(scrubber ? scrubber.json(text) : text, MOST_PROGRESS_BYTES);
 }
 

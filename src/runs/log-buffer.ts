@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { attempt } from '../lib/errors/attempt.js';
+import { orUndefined } from '../lib/errors/or-undefined.js';
 import { pieceLength } from '../lib/database/piece-length.js';
 import type { LogLine } from '../lib/run-scope.js';
 import { bytesOfLine, type NumberedLine } from './records/log-lines.js';
@@ -169,11 +169,11 @@ class Buffered implements RunLogBuffer {
   }
 
   #report(error: unknown): void {
-    attempt(() => this.#options.onError?.(error));
+    orUndefined(() => this.#options.onError?.(error));
   }
 
   #reportLoss(error: Error): void {
-    if (this.#options.onLoss) attempt(() => this.#options.onLoss?.(error));
+    if (this.#options.onLoss) orUndefined(() => this.#options.onLoss?.(error));
     else this.#report(error);
   }
 }

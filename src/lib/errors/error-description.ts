@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { attempt } from './attempt.js';
+import { orUndefined } from './or-undefined.js';
 import type { Scrub } from '../personal-data/scrubber.js';
 import { isPostgresError, messageWithoutValues } from './postgres-message.js';
 import { toSafeJson } from '../json/safe-json.js';
@@ -32,7 +32,7 @@ export const describeError = (thrown: unknown, scrub: Scrub = (text) => text): E
 function describe(thrown: unknown, above: readonly unknown[], scrub: Scrub): ErrorDescription {
   const cut = (text: string, mostBytes: number): string => shownText(text, mostBytes, scrub);
   if (!isErrorLike(thrown)) return { name: 'NonError', message: cut(textOfNonError(thrown, scrub), MOST_MESSAGE_BYTES) };
-  const ownText = issuesText(thrown) ?? attempt(() => messageWithoutValues(thrown));
+  const ownText = issuesText(thrown) ?? orUndefined(() => messageWithoutValues(thrown));
   const name = cut(nameOf(thrown), MOST_NAME_BYTES);
   const message = cut(ownText ?? messageOf(thrown, scrub), MOST_MESSAGE_BYTES);
   const code = codeOf(thrown);
@@ -73,7 +73,7 @@ function messageOf(error: object, scrub: Scrub): string {
 /** Of an AggregateError without a message, such as Node's for a connection that was refused on every address of a host. */
 function partsText(error: object, scrub: Scrub): string {
   const errors = read(error, 'errors');
-  const parts = attempt(() => (Array.isArray(errors) ? (errors as unknown[]).slice(0, MOST_PARTS) : [])) ?? [];
+  const parts = orUndefined(() => (Array.isArray(errors) ? (errors as unknown[]).slice(0, MOST_PARTS) : [])) ?? [];
   const messages = parts.map((part) => (isErrorLike(part) ? read(part, 'message') : textOfNonError(part, scrub)));
   return messages.filter((message): message is string => typeof message === 'string').join('; ');
 }
@@ -81,7 +81,7 @@ function partsText(error: object, scrub: Scrub): string {
 /** The issues of a ZodError (by its shape: a job may bring a Zod of its own), on one line. */
 function issuesText(error: object): string | undefined {
   if (read(error, 'name') !== 'ZodError') return undefined;
-  return attempt(() => {
+  return orUndefined(() => {
     const issues = read(error, 'issues') as readonly { path: readonly PropertyKey[]; message: string }[];
     if (!Array.isArray(issues)) return undefined;
     const texts = issues.slice(0, MOST_PARTS).map(({ path, message }) => `${path.map(String).join('.') || '(top)'}: ${message}`);
@@ -100,7 +100,7 @@ function stackOf(error: object, header: string | undefined): string | undefined 
   const stack = read(error, 'stack');
   if (typeof stack !== 'string' || stack === '') return undefined;
   if (header === undefined) return stack;
-  const frames = attempt(() => framesOf(error)) ?? '';
+  const frames = orUndefined(() => framesOf(error)) ?? '';
   return frames === '' ? undefined : header + frames;
 }
 
@@ -113,4 +113,4 @@ function causeOf(error: object, above: readonly unknown[], scrub: Scrub): ErrorD
 }
 
 /** A field of an object that may throw when it is looked at. */
-const read = (source: object, key: string): unknown => attempt(() => (source as Record<string, unknown>)[key]);
+const read = (source: object, key: string): unknown => orUndefined(() => (source as Record<string, unknown>)[key]);

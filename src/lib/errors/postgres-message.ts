@@ -1,9 +1,9 @@
-import { attempt } from './attempt.js';
+import { orUndefined } from './or-undefined.js';
 
 /** An error of Postgres, as node-postgres gives it. */
 export function isPostgresError(error: object): boolean {
-  const severity = attempt(() => (error as { severity?: unknown }).severity);
-  const code = attempt(() => (error as { code?: unknown }).code);
+  const severity = orUndefined(() => (error as { severity?: unknown }).severity);
+  const code = orUndefined(() => (error as { code?: unknown }).code);
   return typeof severity === 'string' && typeof code === 'string' && /^[\dA-Z]{5}$/.test(code);
 }
 

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { attempt } from '../errors/attempt.js';
+import { orUndefined } from '../errors/or-undefined.js';
 import { describeError } from '../errors/error-description.js';
 import { JobShapeError } from './module.js';
 import { MarkFault } from '../personal-data/mark-faults.js';
@@ -51,7 +51,7 @@ function kindOf(thrown: unknown): string {
 
 /** Where in the job's own file, from the stack: its line alone is taken from there. */
 function placeIn(file: string, thrown: unknown): string {
-  const stack = attempt(() => (thrown as { stack?: unknown } | null | undefined)?.stack);
+  const stack = orUndefined(() => (thrown as { stack?: unknown } | null | undefined)?.stack);
   if (typeof stack !== 'string') return '';
   const named = `${path.parse(file).name}.`;
   for (const rest of stack.slice(0, MOST_READ).split(named).slice(1)) {

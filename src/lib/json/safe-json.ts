@@ -1,5 +1,5 @@
 import { types } from 'node:util';
-import { attempt } from '../errors/attempt.js';
+import { orUndefined } from '../errors/or-undefined.js';
 import type { Scrub } from '../personal-data/scrubber.js';
 import { isPostgresError, messageWithoutValues } from '../errors/postgres-message.js';
 import { charactersRead, shownText } from '../text/shown-text.js';
@@ -144,9 +144,9 @@ class SafeCopy {
     const hidden = isPostgresError(error) ? QUOTES_VALUES : undefined;
     const own = Object.keys(error).filter((key) => !ERROR_FIELDS.has(key) && !hidden?.has(key));
     const copies = this.#record(error, ['name', 'message', ...own], depth);
-    const message = attempt(() => messageWithoutValues(error));
+    const message = orUndefined(() => messageWithoutValues(error));
     if (message !== undefined) copies.message = this.#text(message, MOST_TEXT_BYTES);
-    const stack = attempt(() => (message === undefined ? error.stack : `${error.name}: ${message}${framesOf(error)}`));
+    const stack = orUndefined(() => (message === undefined ? error.stack : `${error.name}: ${message}${framesOf(error)}`));
     if (typeof stack === 'string') copies.stack = this.#text(stack, MOST_STACK_BYTES);
     // Neither field is enumerable.
     return Object.assign(copies, this.#record(error, ['cause', 'errors'].filter((key) => key in error), depth));

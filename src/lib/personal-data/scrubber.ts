@@ -1,4 +1,4 @@
-import { attempt } from '../errors/attempt.js';
+import { orUndefined } from '../errors/or-undefined.js';
 import { ValueFinder } from './find-values.js';
 
 /** Takes personal values out of a text. */
@@ -61,7 +61,7 @@ export function combineScrubbers(outer: Scrubber | undefined, own: Scrubber | un
 /** A value as it may be met in a text. */
 function forms(value: string): string[] {
   const whole = value.trim();
-  const address = attempt(() => encodeURIComponent(whole)); // Throws on half a surrogate pair.
+  const address = orUndefined(() => encodeURIComponent(whole)); // Throws on half a surrogate pair.
   return [
     whole,
     ...whole.split(/\r?\n/).map((line) => line.trim()).filter((line) => line.length >= SHORT),

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { checkJobMarks } from '@commons/backend/lib/job-files/mark-faults.js';
+import { checkJobMarks } from '@commons/backend/lib/job-files/check-marks.js';
 import knex from '@commons/backend/lib/knex.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import { callJob, killServiceProcesses, type ServiceProcess, startServiceProcess } from '../../helpers/service-process.js';

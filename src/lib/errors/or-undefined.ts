@@ -1,5 +1,5 @@
 /** What `look` finds, or undefined where it throws. For looking at values of others: a getter, a Proxy or a callback may throw. */
-export function attempt<T>(look: () => T): T | undefined {
+export function orUndefined<T>(look: () => T): T | undefined {
   try {
     return look();
   } catch {
