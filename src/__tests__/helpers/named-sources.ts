@@ -46,7 +46,8 @@ function isWrong(name: string, line: string, names: readonly string[], folder: s
   return !FILES.some((file) => path.posix.basename(file) === name);
 }
 
-const namesIn = (line: string): string[] => [...withoutAddresses(line).matchAll(FILE)].map(([name]) => name);
+/** A name that ends in .js and has no folder is a package's, such as big.js. */
+const namesIn = (line: string): string[] => [...withoutAddresses(line).matchAll(FILE)].map(([name]) => name).filter((name) => name.includes('/') || !name.endsWith('.js'));
 
 /**
  * The names of source files and folders in a document that are none. A name without a folder is of a folder that its line names, or, where

@@ -35,6 +35,13 @@ describe('the documentation', () => {
     expect(wrongNames(text, 'docs')).toEqual([]);
   });
 
+  it('has its like in comments: those of the sources name only files that exist', () => {
+    const sources = ['src', 'bench'].flatMap((folder) => readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((file) => `${folder}/${file}`));
+    const commentsOf = (file: string) => [...read(file).matchAll(/\/\*[^]*?\*\/|(?<=^|\s)\/\/.*$/gm)].map(([comment]) => comment).join('\n');
+    const wrong = sources.filter((file) => /\.(ts|mjs)$/.test(file) && !file.includes('__tests__')).flatMap((file) => wrongNames(commentsOf(file), path.dirname(file)).map((name) => `${file}: ${name}`));
+    expect(wrong).toEqual([]);
+  });
+
   it('has readers make files that there are not yet', () => {
     expect(madeAlready()).toEqual([]);
   });
