@@ -1,5 +1,5 @@
 import { EnvConfigError } from '../lib/env-config.js';
-import { isUnreachable } from '../lib/errors/postgres-fault.js';
+import { isAccessRefused, isMissingTable, isUnreachable } from '../lib/errors/postgres-fault.js';
 import { withoutCredentials } from '../lib/text/credentials.js';
 import { ServiceError } from '../lib/errors/service-error.js';
 import { CliError } from './cli-error.js';
@@ -13,14 +13,10 @@ export function faultText(error: unknown): string {
   return known === undefined ? `error: ${error.stack ?? error.message}` : `error: ${known}`;
 }
 
-// https://www.postgresql.org/docs/current/errcodes-appendix.html
-const REFUSED = new Set(['28000', '28P01', '3D000', '42501']);
-const UNDEFINED_TABLE = '42P01';
-
-function databaseFault(error: Error & { code?: unknown }): string | undefined {
-  if (error.code === UNDEFINED_TABLE) return `The database is not migrated (${error.message}). Run: npm run migrate`;
+function databaseFault(error: Error): string | undefined {
+  if (isMissingTable(error)) return `The database is not migrated (${error.message}). Run: npm run migrate`;
   if (isUnreachable(error)) return `The database cannot be reached: ${messageOf(error)}. ${hint()}`;
-  return REFUSED.has(String(error.code)) ? `The database refuses: ${messageOf(error)}. ${hint()}` : undefined;
+  return isAccessRefused(error) ? `The database refuses: ${messageOf(error)}. ${hint()}` : undefined;
 }
 
 const hint = (): string => (process.env.DATABASE_URL ? 'See DATABASE_URL.' : 'See DATA_FOLDER, or set DATABASE_URL.');

@@ -6,6 +6,7 @@ import { isSource, nameOfSource, openSource } from '@commons/backend/lib/open-so
 import { processInBatches } from '@commons/backend/lib/process-in-batches.js';
 import { tryCurrentRun } from '@commons/backend/lib/run-scope.js';
 import { splitLines } from '@commons/backend/lib/split-lines.js';
+import type { ZipCode as ZipCodeRow } from '@commons/backend/models/tables.js';
 import type { JobConfig, ScriptHandler } from '@commons/backend/jobs/helpers.js';
 import { StatusError } from '@commons/backend/jobs/helpers.js';
 
@@ -34,15 +35,7 @@ export const RequestBody = z.object({
 /** What zip_code holds of a line, beside its code. */
 const COLUMNS = ['city', 'state', 'stateName', 'county', 'latitude', 'longitude'] as const;
 
-interface ZipCode {
-  readonly code: string;
-  readonly city: string;
-  readonly state: string | null;
-  readonly stateName: string | null;
-  readonly county: string | null;
-  readonly latitude: number;
-  readonly longitude: number;
-}
+type ZipCode = Pick<ZipCodeRow, 'code' | (typeof COLUMNS)[number]>;
 
 /** A line of the source, and its number, from 1 on, which names it where it fails: what is in it may be anything. */
 interface SourceLine {

@@ -3,6 +3,9 @@ import os from 'node:os';
 import path from 'node:path';
 import knex from '@commons/backend/lib/knex.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
+import { doneIds, useItemTable } from '../helpers/item-table.js';
+import { untilLost } from '../helpers/until-lost.js';
+import { untilRunning } from '../helpers/until-running.js';
 import { waitUntil } from '../helpers/wait-until.js';
 
 const ROOT = path.resolve(__dirname, '../../..');
@@ -35,23 +38,9 @@ function start(...args: string[]): { child: ChildProcess; ended: Promise<Ended> 
 const job = (...args: string[]): Promise<Ended> => start(...args).ended;
 const body = (value: object): string[] => ['--body', JSON.stringify(value)];
 const runIdOf = ({ stderr }: Ended): string => /· run (\S+)/.exec(stderr)?.[1] ?? `no run in: ${stderr}`;
-const doneIds = (): Promise<number[]> => knex('item').where('isDone', true).orderBy('id').pluck('id');
 const NO_RUN = '018f0000-0000-7000-8000-000000000000';
 
-const untilRunning = (jobName: string) =>
-  waitUntil(`${jobName} runs`, async () => (await BatchJobRun.list({ jobName, statuses: ['running'], limit: 1 }))[0], 60_000);
-
-beforeAll(() =>
-  knex.schema.createTable('item', (table) => {
-    table.integer('id').primary();
-    table.boolean('isDone').notNullable().defaultTo(false);
-    table.integer('times').notNullable().defaultTo(0);
-  }),
-);
-beforeEach(async () => {
-  await knex('item').delete();
-  await knex.raw('insert into item (id) select generate_series(1, 100)');
-});
+useItemTable();
 afterEach(() => {
   for (const child of running) child.kill('SIGKILL');
 });
@@ -123,10 +112,7 @@ describe('resume', () => {
     await waitUntil('it got somewhere', async () => (await doneIds()).length >= 20);
     victim.child.kill('SIGKILL');
     expect(await job('resume', id)).toMatchObject({ code: 1, stderr: expect.stringContaining('can be started again') });
-    await waitUntil('it is lost', async () => {
-      await BatchJobRun.markLost();
-      return (await BatchJobRun.find(id))?.status === 'lost';
-    });
+    await untilLost(id);
     const resumed = await job('resume', id);
     expect(resumed).toMatchObject({ code: 0, stderr: expect.stringContaining(`succeeded · run ${id}`) });
     expect(JSON.parse(resumed.stdout)).toEqual({ isDryRun: false, processed: 100, succeeded: 100, failed: 0 });

@@ -19,7 +19,7 @@ let checkout: string;
 beforeAll(() => {
   checkout = realpathSync(mkdtempSync(path.join(tmpdir(), 'create-spec-')));
   for (const file of ['package.json', 'tsconfig.json', 'jest.config.ts', '.oxlintrc.json']) cpSync(path.join(ROOT, file), path.join(checkout, file));
-  for (const folder of ['lib', 'models', 'apis', 'cli', 'jobs/helpers', 'jobs/shared', 'jobs/helpers.ts', 'cli.ts', '__tests__/helpers', '__tests__/fixtures/templates']) {
+  for (const folder of ['lib', 'runs', 'models', 'apis', 'cli', 'jobs/helpers', 'jobs/shared', 'jobs/helpers.ts', 'cli.ts', '__tests__/helpers', '__tests__/fixtures/templates']) {
     cpSync(path.join(ROOT, 'src', folder), path.join(checkout, 'src', folder), { recursive: true });
   }
   symlinkSync(path.join(ROOT, 'node_modules'), path.join(checkout, 'node_modules'));

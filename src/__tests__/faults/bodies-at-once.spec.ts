@@ -3,6 +3,7 @@ import { inTurn } from '@commons/backend/lib/process/loop-turns.js';
 import { inPieces } from '@commons/backend/lib/database/piece-length.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import { callJob, killServiceProcesses, startServiceProcess } from '../helpers/service-process.js';
+import { untilRunning } from '../helpers/until-running.js';
 import { waitUntil } from '../helpers/wait-until.js';
 
 afterEach(killServiceProcesses);
@@ -38,7 +39,7 @@ describe('many large bodies at once', () => {
     // A caller that hangs up leaves its run, and so its place, behind.
     const caller = new AbortController();
     fetch(`${service.url}/jobs/waits`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{"ms":3000}', signal: caller.signal }).catch(() => undefined);
-    await waitUntil('it runs', async () => (await BatchJobRun.list({ jobName: 'waits', statuses: ['running'], limit: 1 })).length === 1);
+    await untilRunning('waits');
     caller.abort();
     expect((await callJob(service, 'no-op')).status).toBe(503);
     await waitUntil('the place is free again', async () => (await callJob(service, 'no-op')).status === 200);

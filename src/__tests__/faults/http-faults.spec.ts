@@ -11,6 +11,7 @@ import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import { BatchJobRunLog } from '@commons/backend/models/batch-job-run-log.js';
 import { killServiceProcesses, type ServiceProcess, startServiceProcess } from '../helpers/service-process.js';
 import { testApp } from '../helpers/test-app.js';
+import { untilRunning } from '../helpers/until-running.js';
 import { waitUntil } from '../helpers/wait-until.js';
 
 const app = testApp();
@@ -202,8 +203,7 @@ describe('a client at its socket', () => {
   it('that hangs up changes nothing: the run goes on, and its outcome is recorded', async () => {
     const body = JSON.stringify({ ms: 1_500 });
     const { socket } = send(head('/jobs/waits', body.length) + body);
-    const run = await waitUntil('the run has begun', () => newest('waits'));
-    expect(run.status).toBe('running');
+    const run = await untilRunning('waits');
     socket.destroy();
     await waitUntil('the run has ended', async () => (await newest('waits'))?.status !== 'running');
     expect(await BatchJobRun.find(run.id)).toMatchObject({ status: 'succeeded', httpStatus: 200, result: { waited: 1_500 } });

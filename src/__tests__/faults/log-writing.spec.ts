@@ -1,6 +1,7 @@
 import knex from '@commons/backend/lib/knex.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import { callJob, killServiceProcesses, startServiceProcess } from '../helpers/service-process.js';
+import { untilRunning } from '../helpers/until-running.js';
 import { waitUntil } from '../helpers/wait-until.js';
 
 const RUN_LEASE_MS = 3_000;
@@ -64,14 +65,11 @@ describe('a service that stops', () => {
   it('has written the lines of runs that it interrupted', async () => {
     const service = await startServiceProcess({ SHUTDOWN_GRACE: '1s' });
     const answer = callJob(service, 'waits', { ms: 60_000 });
-    const [run] = await waitUntil('it runs', async () => {
-      const active = await BatchJobRun.list({ jobName: 'waits', statuses: ['running'], limit: 1 });
-      return active.length === 1 ? active : undefined;
-    });
+    const run = await untilRunning('waits');
     service.child.kill('SIGTERM');
     expect((await answer).status).toBe(503);
     expect(await service.exited).toBe(0);
-    expect((await messagesOf(run!.id))[0]).toBe('Waiting');
+    expect((await messagesOf(run.id))[0]).toBe('Waiting');
   });
 
   it('lets whoever reads the log right after the answer find it', async () => {

@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import knex from '@commons/backend/lib/knex.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import { callJob, killServiceProcesses, type ServiceProcess, startServiceProcess } from '../helpers/service-process.js';
+import { untilRunning } from '../helpers/until-running.js';
 import { waitUntil } from '../helpers/wait-until.js';
 
 const scheduled = (jobName: string, time = '2026-11-23T06:00:00Z') => ({ 'X-CloudScheduler-JobName': jobName, 'X-CloudScheduler-ScheduleTime': time });
@@ -17,7 +18,7 @@ const RUN_LEASE = '15s';
 async function killedDelivery(): Promise<void> {
   const service = await startServiceProcess({ RUN_LEASE });
   callJob(service, 'waits', { ms: 60_000 }, scheduled('waits')).catch(() => undefined);
-  await waitUntil('it runs', async () => (await runs('waits'))[0]?.status === 'running');
+  await untilRunning('waits');
   service.child.kill('SIGKILL');
   await service.exited;
 }

@@ -1,11 +1,10 @@
 import knex from '@commons/backend/lib/knex.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import { callJob, killServiceProcesses, startServiceProcess } from '../helpers/service-process.js';
+import { untilRunning } from '../helpers/until-running.js';
 import { waitUntil } from '../helpers/wait-until.js';
 
 const newestRun = async (jobName: string) => (await BatchJobRun.list({ jobName, limit: 1 }))[0];
-const untilRunning = (jobName: string) =>
-  waitUntil(`${jobName} runs`, async () => ((await newestRun(jobName))?.status === 'running' ? newestRun(jobName) : undefined));
 
 afterEach(async () => {
   await killServiceProcesses();

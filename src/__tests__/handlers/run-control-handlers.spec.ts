@@ -1,42 +1,53 @@
 import request from 'supertest';
 import knex from '@commons/backend/lib/knex.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
+import { doneIds, useItemTable } from '../helpers/item-table.js';
 import { callJob, killServiceProcesses, startServiceProcess } from '../helpers/service-process.js';
 import { testApp } from '../helpers/test-app.js';
+import { untilLost } from '../helpers/until-lost.js';
+import { waitingQueries } from '../helpers/until-queries-wait.js';
+import { untilRunning } from '../helpers/until-running.js';
 import { waitUntil } from '../helpers/wait-until.js';
 
 const app = testApp();
 const post = (path: string, body: object = {}) => request(app).post(path).send(body);
 
-const untilRunning = (jobName: string) =>
-  waitUntil(`${jobName} runs`, async () => {
-    const [run] = await BatchJobRun.list({ jobName, statuses: ['running'], limit: 1 });
-    return run;
-  });
-
-beforeAll(() =>
-  knex.schema.createTable('item', (table) => {
-    table.integer('id').primary();
-    table.boolean('isDone').notNullable().defaultTo(false);
-    table.integer('times').notNullable().defaultTo(0);
-  }),
-);
-beforeEach(async () => {
-  await knex('item').delete();
-  await knex.raw('insert into item (id) select generate_series(1, 100)');
-});
+useItemTable();
 afterEach(async () => {
   await killServiceProcesses();
   // What the killed service ran is nobody's, and must not be taken for a run of the next test.
   await knex('batch_job_run').where({ status: 'running' }).update({ status: 'lost', finishedAt: knex.fn.now() });
 });
 
+/** So many retries of the run that all wait for its row, which is held until then. They are answered in `answered` as they end. */
+async function retriesThatMeet(id: string, count: number): Promise<{ all: Promise<request.Response[]>; answered: request.Response[] }> {
+  const holding = await knex.transaction();
+  try {
+    await holding('batch_job_run').where({ id }).forUpdate();
+    for (;;) {
+      const answered: request.Response[] = [];
+      const retry = async () => {
+        const answer = await post(`/runs/${id}/retry`);
+        answered.push(answer);
+        return answer;
+      };
+      const all = Promise.all(Array.from({ length: count }, retry));
+      const met = await waitUntil('all of them wait for the row', async () => ((await waitingQueries()) === count ? 'yes' : answered.length > 0 && 'no'));
+      if (met === 'yes') return { all, answered };
+      // A busy machine: the first one had waited for as long as it may (lock_timeout) before the last one came.
+      await all;
+    }
+  } finally {
+    await holding.rollback();
+  }
+}
+
 describe('a dry run', () => {
   it('that writes all the same is refused by Postgres, and the answer names the statement', async () => {
     const answer = await post('/jobs/writes', { isDryRun: true, forgetsDryRun: true });
     expect(answer.status).toBe(500);
     expect(answer.body.detail).toMatch(/^A dry run may not write, and the job tried UPDATE item\./);
-    expect(await knex('item').where('isDone', true)).toEqual([]);
+    expect(await doneIds()).toEqual([]);
     expect(await BatchJobRun.find(answer.body.runId)).toMatchObject({ status: 'failed', isDryRun: true, writes: null });
   });
 
@@ -119,12 +130,9 @@ describe('starting a run again', () => {
     const replica = await startServiceProcess({ RUN_LEASE: '2s' });
     callJob(replica, 'writes', { pauseMs: 20 }).catch(() => undefined);
     const { id } = await untilRunning('writes');
-    await waitUntil('it got somewhere', async () => (await knex('item').where('isDone', true)).length >= 20);
+    await waitUntil('it got somewhere', async () => (await doneIds()).length >= 20);
     replica.child.kill('SIGKILL');
-    await waitUntil('it is lost', async () => {
-      await BatchJobRun.markLost();
-      return (await BatchJobRun.find(id))?.status === 'lost';
-    });
+    await untilLost(id);
     const resumed = await post(`/runs/${id}/resume`);
     expect(resumed.status).toBe(200);
     expect(resumed.headers['job-run-id']).toBe(id);
@@ -175,11 +183,20 @@ describe('starting a run again', () => {
     expect((await post(`${headers.location}/retry?only=some`)).status).toBe(400);
   });
 
-  it('by two at once is one attempt', async () => {
-    const first = await post('/jobs/throws', { status: 409, data: 'not yet' });
-    const answers = await Promise.all([1, 2, 3].map(() => post(`/runs/${first.body.runId}/retry`)));
-    const attempts = (await BatchJobRun.find(first.body.runId))!.attempt;
-    expect(answers.filter(({ body }) => body.detail === 'not yet')).toHaveLength(attempts - 1);
+  it('by three at the same moment is one attempt, and the other two are told why', async () => {
+    const running = post('/jobs/holds-connections', { count: 1, seconds: 60 }).then((answer) => answer);
+    const { id } = await untilRunning('holds-connections');
+    await post(`/runs/${id}/cancel`);
+    await running;
+
+    const answers = await retriesThatMeet(id, 3);
+    // Cancelled only now: an attempt that ended earlier could be retried once more, and rightly.
+    const refused = await waitUntil('two are refused', () => (answers.answered.length >= 2 ? [...answers.answered] : undefined));
+    expect(refused.map(({ status, body }) => [status, body.detail])).toEqual([1, 2].map(() => [409, expect.stringMatching(/^Only a run that is .* can be started again/)]));
+    await untilRunning('holds-connections');
+    await post(`/runs/${id}/cancel`);
+    expect((await answers.all).map(({ body }) => body.detail as string)).toContain('The run was cancelled.');
+    expect(await BatchJobRun.find(id)).toMatchObject({ status: 'cancelled', attempt: 2 });
   });
 });
 
@@ -210,7 +227,7 @@ describe('a rehearsal', () => {
     const { status, body } = await post('/jobs/writes/rehearse', { forgetsDryRun: true });
     expect(status).toBe(422);
     expect(body.steps).toMatchObject([{ step: 'dry run', verdict: 'failed' }]);
-    expect(await knex('item').where('isDone', true)).toEqual([]);
+    expect(await doneIds()).toEqual([]);
   });
 
   it('is refused for a job that has no dry run', async () => {

@@ -11,8 +11,15 @@ const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8');
 const DOCUMENTS = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'data/README.md', 'src/jobs/README.md', 'src/jobs/TEMPLATES.md', ...readdirSync(path.join(ROOT, 'docs')).map((file) => `docs/${file}`)];
 
 describe('the documentation', () => {
+  const linksOf = (document: string) => [...read(document).matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, link = '']) => path.join(path.dirname(document), link));
+
+  it('has links, which the next tests look at', () => {
+    expect(linksOf('README.md')).toContain('docs/architecture.md');
+    expect(linksOf('src/jobs/README.md').length).toBeGreaterThan(5);
+  });
+
   it.each(DOCUMENTS)('%s links only to what exists', (document) => {
-    const links = [...read(document).matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, link = '']) => path.join(path.dirname(document), link));
+    const links = linksOf(document);
     expect(links.filter((link) => !readdirSync(path.dirname(path.join(ROOT, link))).includes(path.basename(link)))).toEqual([]);
   });
 

@@ -4,6 +4,7 @@ import { nextTime } from '@commons/backend/lib/job-files/config.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import { callJob, killServiceProcesses, startServiceProcess } from '../helpers/service-process.js';
 import { testApp } from '../helpers/test-app.js';
+import { untilRunning } from '../helpers/until-running.js';
 import { waitUntil } from '../helpers/wait-until.js';
 
 const app = testApp();
@@ -15,7 +16,7 @@ const scheduled = (time: string) => ({ 'X-CloudScheduler': 'true', 'X-CloudSched
 /** Starts one that runs until it is cancelled. */
 async function startWaiting() {
   const answer = post(`/jobs/${JOB}`, { wait: true }).then((done) => done);
-  const { id } = await waitUntil('it runs', async () => (await runs()).find(({ status }) => status === 'running'));
+  const { id } = await untilRunning(JOB);
   return {
     id,
     async cancel() {
@@ -83,7 +84,7 @@ describe("a job whose config.overlap is 'skip'", () => {
   it('is free again once a run whose process died is lost', async () => {
     const replica = await startServiceProcess();
     const call = callJob(replica, JOB, { wait: true }).catch((error: unknown) => error);
-    await waitUntil('it runs', async () => (await runs()).some(({ status }) => status === 'running'));
+    await untilRunning(JOB);
     replica.child.kill('SIGKILL');
     await replica.exited;
     await call;
@@ -102,8 +103,19 @@ describe("a job's schedule", () => {
   });
 
   it('is by the clock of its time zone, summer and winter', () => {
-    const hour = (timeZone: string) => new Intl.DateTimeFormat('en', { hour: 'numeric', hourCycle: 'h23', timeZone }).format(nextTime({ cron: '0 6 * * *', timeZone })!);
-    expect(hour('America/New_York')).toBe('06');
-    expect(hour('Etc/UTC')).toBe('06');
+    const nextAfter = (now: string, timeZone: string) => {
+      jest.useFakeTimers({ now: new Date(now), doNotFake: ['setTimeout', 'setImmediate', 'nextTick'] });
+      try {
+        return nextTime({ cron: '0 6 * * *', timeZone })!.toISOString();
+      } finally {
+        jest.useRealTimers();
+      }
+    };
+    expect(nextAfter('2026-01-15T00:00:00Z', 'America/New_York')).toBe('2026-01-15T11:00:00.000Z');
+    expect(nextAfter('2026-07-15T00:00:00Z', 'America/New_York')).toBe('2026-07-15T10:00:00.000Z');
+    // The day on which the clocks go forward at 2, and the one on which they go back.
+    expect(nextAfter('2026-03-08T05:00:00Z', 'America/New_York')).toBe('2026-03-08T10:00:00.000Z');
+    expect(nextAfter('2026-11-01T04:00:00Z', 'America/New_York')).toBe('2026-11-01T11:00:00.000Z');
+    for (const now of ['2026-01-15T00:00:00Z', '2026-07-15T00:00:00Z']) expect(nextAfter(now, 'Etc/UTC')).toBe(now.replace('T00:00:00Z', 'T06:00:00.000Z'));
   });
 });

@@ -6,13 +6,15 @@ import { RunLeaseLost } from '@commons/backend/lib/errors/service-error.js';
 import { BatchJob } from '@commons/backend/models/batch-job.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import { dropLease, keepLease } from '@commons/backend/runs/heartbeat.js';
+import { doneIds, useItemTable } from '../helpers/item-table.js';
 import { callJob, killServiceProcesses, startServiceProcess } from '../helpers/service-process.js';
 import { testApp } from '../helpers/test-app.js';
+import { untilLost } from '../helpers/until-lost.js';
+import { untilRunning } from '../helpers/until-running.js';
 import { waitUntil } from '../helpers/wait-until.js';
 
 const app = testApp();
 const post = (path: string, body: object = {}, headers: Record<string, string> = {}) => request(app).post(path).set(headers).send(body);
-const doneIds = (): Promise<number[]> => knex('item').where('isDone', true).orderBy('id').pluck('id');
 const failedKeys = async (id: string): Promise<unknown[]> => (await BatchJobRun.listFailures(id)).map(({ key }) => key);
 
 /** A run of the job `writes` as it might be found. */
@@ -23,18 +25,8 @@ async function insertRun(row: object): Promise<string> {
   return id;
 }
 
-beforeAll(() =>
-  knex.schema.createTable('item', (table) => {
-    table.integer('id').primary();
-    table.boolean('isDone').notNullable().defaultTo(false);
-    table.integer('times').notNullable().defaultTo(0);
-  }),
-);
-beforeEach(async () => {
-  await knex('batch_job_run').delete();
-  await knex('item').delete();
-  await knex.raw('insert into item (id) select generate_series(1, 100)');
-});
+useItemTable();
+beforeEach(() => knex('batch_job_run').delete());
 afterEach(killServiceProcesses);
 
 describe('a delivery that comes again', () => {
@@ -111,13 +103,10 @@ describe('the failed items of a run that failed', () => {
   it('are known after a kill -9 and a resume, all of them', async () => {
     const replica = await startServiceProcess({ RUN_LEASE: '2s' });
     callJob(replica, 'writes', { failing: [7, 95], pauseMs: 20 }).catch(() => undefined);
-    const { id } = await waitUntil('it runs', async () => (await BatchJobRun.list({ jobName: 'writes', statuses: ['running'], limit: 1 }))[0]);
+    const { id } = await untilRunning('writes');
     await waitUntil('it got somewhere', async () => (await doneIds()).length >= 20);
     replica.child.kill('SIGKILL');
-    await waitUntil('it is lost', async () => {
-      await BatchJobRun.markLost();
-      return (await BatchJobRun.find(id))?.status === 'lost';
-    });
+    await untilLost(id);
     expect(await failedKeys(id)).toEqual(['7']);
     expect((await post(`/runs/${id}/resume`)).body).toMatchObject({ processed: 100, failed: 2 });
     expect(await failedKeys(id)).toEqual(['7', '95']);
@@ -137,7 +126,7 @@ describe('every answer about a run', () => {
 
   it('says which one it is: a cancelled run', async () => {
     const running = post('/jobs/holds-connections', { count: 1, seconds: 60 }).then((answer) => answer);
-    const { id } = await waitUntil('it runs', async () => (await BatchJobRun.list({ jobName: 'holds-connections', statuses: ['running'], limit: 1 }))[0]);
+    const { id } = await untilRunning('holds-connections');
     const cancelled = await post(`/runs/${id}/cancel`);
     expect(cancelled.headers).toMatchObject({ location: `/runs/${id}`, 'job-run-id': id });
     expect((await running).headers).toMatchObject({ location: `/runs/${id}`, 'job-run-id': id });

@@ -1,7 +1,7 @@
 import type { ErrorRequestHandler, Request, RequestHandler } from 'express';
 import { Unauthenticated } from '../../lib/auth/auth-error.js';
 import logger from '../../lib/logging.js';
-import { isLocked, isUnreachable } from '../../lib/errors/postgres-fault.js';
+import { isLocked, isMissingTable, isUnreachable } from '../../lib/errors/postgres-fault.js';
 import { blank, type Problem, problemOf, retryAfterSeconds } from '../../lib/errors/problem.js';
 import { ServiceError } from '../../lib/errors/service-error.js';
 import { sendProblem } from '../answers/send-problem.js';
@@ -25,16 +25,14 @@ function outsideProblem(error: unknown, req: Pick<Request, 'method' | 'path'>): 
   if (error instanceof URIError) return { ...blank(400), detail: 'The address holds a percent sign that stands for nothing.' };
   if (status === 406) return { ...blank(406), detail: 'This comes as application/json only.' };
   if (isUnreachable(error)) return { ...blank(503), detail: 'The database does not answer. Send it again.' };
-  if (isUnmigrated(error)) return { ...blank(503), detail: 'The database is not migrated yet. Send it again.' };
+  // Somebody asks before the service is ready.
+  if (isMissingTable(error)) return { ...blank(503), detail: 'The database is not migrated yet. Send it again.' };
   if (isLocked(error)) return { ...blank(503), detail: 'Somebody holds what this needs in the database. Send it again.' };
   const advice = slowSearchAdvice(error, req.method, req.path);
   if (advice !== undefined) return { ...blank(503), detail: advice };
   const problem = problemOf(error);
   return problem.status === 500 && !(error instanceof ServiceError) ? { ...problem, detail: 'The service failed. Its log says how.' } : problem;
 }
-
-/** A table that is not there (42P01): somebody asks before the service is ready. */
-const isUnmigrated = (error: unknown): boolean => error instanceof Error && (error as Error & { code?: unknown }).code === '42P01';
 
 /** Every address that is not in the route table. */
 export const notFoundHandler: RequestHandler = (_req, res) => {

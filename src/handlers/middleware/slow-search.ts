@@ -1,3 +1,5 @@
+import { isQueryCanceled } from '../../lib/errors/postgres-fault.js';
+
 /** What a search that took too long is told to do, by its address. The first that fits counts. */
 const ADVICE: readonly (readonly [RegExp, string])[] = [
   [/^\/runs$/, 'The search took too long. Narrow it, by job or since.'],
@@ -7,10 +9,10 @@ const ADVICE: readonly (readonly [RegExp, string])[] = [
 ];
 
 /**
- * The words for a GET whose statement the database cut off, by the read pool's statement_timeout or by the server's own (57014:
- * https://www.postgresql.org/docs/current/errcodes-appendix.html). Undefined for any other fault.
+ * The words for a GET whose statement the database cut off, by the read pool's statement_timeout or by the server's own.
+ * Undefined for any other fault.
  */
 export function slowSearchAdvice(error: unknown, method: string, path: string): string | undefined {
-  if (method !== 'GET' || !(error instanceof Error) || (error as Error & { code?: unknown }).code !== '57014') return undefined;
+  if (method !== 'GET' || !isQueryCanceled(error)) return undefined;
   return ADVICE.find(([address]) => address.test(path))?.[1] ?? 'The database took too long. Send it again.';
 }

@@ -1,17 +1,16 @@
-import path from 'node:path';
-import request from 'supertest';
 import { buildRequest } from '@commons/backend/__tests__/helpers/build-request.js';
 import { marketFactory } from '@commons/backend/__tests__/helpers/factories/market-factory.js';
 import { patientFactory } from '@commons/backend/__tests__/helpers/factories/patient-factory.js';
 import { zipCodeFactory } from '@commons/backend/__tests__/helpers/factories/zip-code-factory.js';
-import { testApp, testRegistry } from '@commons/backend/__tests__/helpers/test-app.js';
+import { jobOverHttp } from '@commons/backend/__tests__/helpers/job-over-http.js';
+import { refusingWrites } from '@commons/backend/__tests__/helpers/refusing-writes.js';
+import { databaseTime, rowsPerTransaction } from '@commons/backend/__tests__/helpers/rows-per-transaction.js';
 import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
-import { untilAQueryWaits } from '@commons/backend/__tests__/helpers/until-a-query-waits.js';
+import { untilAQueryWaits } from '@commons/backend/__tests__/helpers/until-queries-wait.js';
 import main, { backfillPatientMarkets } from '@commons/backend/jobs/backfill-patient-markets.js';
 import knex from '@commons/backend/lib/knex.js';
 import logger from '@commons/backend/lib/logging.js';
 import { processInBatches } from '@commons/backend/lib/process-in-batches.js';
-import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import type { Patient } from '@commons/backend/models/tables.js';
 import { findOrCreateAttributionUser } from '@commons/backend/models/user.js';
 
@@ -44,6 +43,8 @@ const createPatients = async (count: number, columns: object = {}): Promise<stri
   const patients = await knex('patient').insert(patientFactory.buildList(count, columns)).returning<{ id: string }[]>('id');
   return patients.map(({ id }) => id).toSorted();
 };
+
+const UPDATE = { table: 'patient', on: 'update' } as const;
 
 const marketOf = async (id: string): Promise<string | null> => (await knex<Patient>('patient').where({ id }).first('marketId'))!.marketId;
 const withMarket = (): Promise<string[]> => knex('patient').whereNotNull('marketId').orderBy('id').pluck('id');
@@ -79,11 +80,12 @@ describe('backfillPatientMarkets', () => {
     expect(processInBatches).not.toHaveBeenCalled();
   });
 
-  it('goes in transactions of the size asked for, which can be resumed', async () => {
-    await backfillPatientMarkets({ batchSize: 7, limit: 20, isDryRun: true });
-    expect(processInBatches).toHaveBeenCalledWith(
-      expect.objectContaining({ key: 'patient.id', batchSize: 7, limit: 20, isDryRun: true, transaction: true }),
-    );
+  it('goes in transactions of the size asked for, in the order of the ids', async () => {
+    const ids = await createPatients(22, { updatedAt: '2020-01-01' });
+    const since = await databaseTime();
+    await backfillPatientMarkets({ batchSize: 7, limit: 20 });
+    expect(await rowsPerTransaction('patient', since)).toEqual([7, 7, 6]);
+    expect(await knex('patient').whereNotNull('marketId').orderBy(['updatedAt', 'id']).pluck('id')).toEqual(ids.slice(0, 20));
   });
 
   it('writes nothing when it cannot say who wrote it', async () => {
@@ -146,13 +148,9 @@ describe('backfillPatientMarkets', () => {
   it('counts a patient whose row cannot be written as failed, by the id, and writes the others of the batch', async () => {
     const ids = await createPatients(10);
     const bad = ids[6]!;
-    await refuseUpdatesOf(bad);
     const run = new TestRun();
-    try {
-      await expect(run.do(() => backfillPatientMarkets({ batchSize: 5 }))).resolves.toMatchObject({ processed: 10, succeeded: 9, failed: 1 });
-    } finally {
-      await allowUpdates();
-    }
+    const running = refusingWrites({ ...UPDATE, when: `new.id = '${bad}'` }, () => run.do(() => backfillPatientMarkets({ batchSize: 5 })));
+    await expect(running).resolves.toMatchObject({ processed: 10, succeeded: 9, failed: 1 });
     expect(run.failures.map(({ key }) => key)).toEqual([bad]);
     expect(await withMarket()).toEqual(ids.filter((id) => id !== bad));
   });
@@ -188,15 +186,7 @@ describe('backfillPatientMarkets', () => {
 });
 
 describe('POST /jobs/backfill-patient-markets', () => {
-  const app = testApp(testRegistry(path.resolve(__dirname, '..')));
-
-  async function post(address: string, body: object = {}) {
-    const answer = await request(app).post(address).send(body);
-    const run = (await BatchJobRun.find(answer.headers['job-run-id']!))!;
-    return { answer, run, writes: run.writes ?? {} };
-  }
-
-  const SLUG = '/jobs/backfill-patient-markets';
+  const { post } = jobOverHttp('backfill-patient-markets');
 
   it('says in a dry run what the real one then does, and writes nothing; a second one finds nothing left to do', async () => {
     await createPatients(25);
@@ -204,39 +194,37 @@ describe('POST /jobs/backfill-patient-markets', () => {
     const before = await allRows();
     const counts = { processed: 25, succeeded: 25, failed: 0, batchSize: 10, skipped: SKIPPED };
 
-    const dry = await post(SLUG, { batchSize: 10, isDryRun: true });
+    const dry = await post({ batchSize: 10, isDryRun: true });
     expect(dry.answer.body).toEqual({ isDryRun: true, ...counts });
     expect(dry.run).toMatchObject({ status: 'succeeded', isDryRun: true });
     expect(dry.writes).toEqual({});
     expect(await allRows()).toEqual(before);
     expect(await knex('user')).toEqual([]);
 
-    const real = await post(SLUG, { batchSize: 10 });
+    const real = await post({ batchSize: 10 });
     expect(real.answer.body).toEqual({ isDryRun: false, ...counts });
     expect(real.writes).toEqual({ user: { insert: 1 }, patient: { update: 25 } });
 
-    const second = await post(SLUG, { batchSize: 10 });
+    const second = await post({ batchSize: 10 });
     expect(second.answer.body).toMatchObject({ processed: 0, succeeded: 0, failed: 0, skipped: SKIPPED });
     expect(second.writes).toEqual({});
   });
 
   it('names every field that is wrong', async () => {
-    const { answer } = await post(SLUG, { batchSize: 0, limit: 'all', isDryRun: 'no' });
+    const { answer } = await post({ batchSize: 0, limit: 'all', isDryRun: 'no' });
     expect(answer.status).toBe(400);
     expect(answer.body.errors.map(({ path: field }: { path: string }) => field)).toEqual(['batchSize', 'limit', 'isDryRun']);
   });
 
   it('goes on, when it is resumed, behind the last batch that was committed, and writes no row of it again', async () => {
     const ids = await createPatients(50);
-    await refuseUpdatesOf(ids[34]!, 'at commit');
-    const { answer, run } = await post(SLUG, { batchSize: 10 });
+    const { answer, run } = await refusingWrites({ ...UPDATE, when: `new.id = '${ids[34]}'`, at: 'the commit' }, () => post({ batchSize: 10 }));
     expect(answer.status).toBe(500);
     expect(run).toMatchObject({ status: 'failed', attempt: 1 });
     expect(await withMarket()).toEqual(ids.slice(0, 30));
     const written = (await allRows()).slice(0, 30);
 
-    await allowUpdates();
-    const resumed = await post(`/runs/${run.id}/resume`);
+    const resumed = await post({}, `/runs/${run.id}/resume`);
     expect(resumed.answer.body).toMatchObject({ processed: 50, succeeded: 50, failed: 0 });
     expect(resumed.run).toMatchObject({ id: run.id, status: 'succeeded', attempt: 2 });
     // Of this attempt alone.
@@ -245,14 +233,3 @@ describe('POST /jobs/backfill-patient-markets', () => {
     expect((await allRows()).slice(0, 30)).toEqual(written);
   });
 });
-
-/** A patient whose updates the database refuses: each one by itself, or only when their transaction is to commit. */
-async function refuseUpdatesOf(id: string, when: 'at once' | 'at commit' = 'at once'): Promise<void> {
-  await knex.raw(`create or replace function refuse() returns trigger language plpgsql as $$ begin raise 'refused'; end $$`);
-  await knex.raw(
-    `create constraint trigger refused after update on patient ${when === 'at commit' ? 'deferrable initially deferred' : ''}
-       for each row when (new.id = '${id}') execute function refuse()`,
-  );
-}
-
-const allowUpdates = () => knex.raw('drop trigger refused on patient');

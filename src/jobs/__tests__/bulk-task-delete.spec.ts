@@ -5,15 +5,16 @@ import { buildRequest } from '@commons/backend/__tests__/helpers/build-request.j
 import { patientFactory } from '@commons/backend/__tests__/helpers/factories/patient-factory.js';
 import { taskFactory } from '@commons/backend/__tests__/helpers/factories/task-factory.js';
 import { userFactory } from '@commons/backend/__tests__/helpers/factories/user-factory.js';
+import { jobOverHttp } from '@commons/backend/__tests__/helpers/job-over-http.js';
 import { testApp, testRegistry } from '@commons/backend/__tests__/helpers/test-app.js';
 import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
+import { untilQueriesWait } from '@commons/backend/__tests__/helpers/until-queries-wait.js';
 import main, { bulkTaskDelete } from '@commons/backend/jobs/bulk-task-delete.js';
 import { softDeleteTasks } from '@commons/backend/jobs/shared/soft-delete-tasks.js';
 import type { Caller } from '@commons/backend/lib/auth/callers.js';
 import * as envConfig from '@commons/backend/lib/env-config.js';
 import knex from '@commons/backend/lib/knex.js';
 import { runJob } from '@commons/backend/runs/run-job.js';
-import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import type { Task, User } from '@commons/backend/models/tables.js';
 
 jest.mock('@commons/backend/jobs/shared/soft-delete-tasks.js', () => {
@@ -144,20 +145,19 @@ describe('bulkTaskDelete', () => {
 
   it('deletes a task once when two lists that hold it come at once, in opposite orders', async () => {
     const ids = await createTasks(200);
-    const results = await Promise.all([ids, ids.toReversed()].map((list) => bulkTaskDelete(bodyFor(list))));
+    const other = await knex.transaction();
+    await other('task').where({ id: ids[100]! }).forUpdate();
+    const running = Promise.all([ids, ids.toReversed()].map((list) => bulkTaskDelete(bodyFor(list))));
+    await untilQueriesWait(2);
+    await other.rollback();
+    const results = await running;
     const sum = (key: 'deleted' | 'alreadyDeleted' | 'failed') => results.reduce((total, result) => total + result[key], 0);
     expect([sum('deleted'), sum('alreadyDeleted'), sum('failed')]).toEqual([200, 200, 0]);
   });
 });
 
 describe('POST /jobs/bulk-task-delete', () => {
-  const app = testApp(testRegistry(path.resolve(__dirname, '..')));
-
-  async function post(body: object) {
-    const answer = await request(app).post('/jobs/bulk-task-delete').send(body);
-    const run = (await BatchJobRun.find(answer.headers['job-run-id']!))!;
-    return { answer, run, writes: run.writes ?? {} };
-  }
+  const { post } = jobOverHttp('bulk-task-delete');
 
   it('says in a dry run what the real one then does, and writes nothing; a second one finds nothing left to do', async () => {
     const ids = await createTasks(60);

@@ -1,17 +1,17 @@
-import path from 'node:path';
-import request from 'supertest';
 import { buildRequest } from '@commons/backend/__tests__/helpers/build-request.js';
+import { daysAgo } from '@commons/backend/__tests__/helpers/days-ago.js';
 import { patientFactory } from '@commons/backend/__tests__/helpers/factories/patient-factory.js';
 import { taskFactory } from '@commons/backend/__tests__/helpers/factories/task-factory.js';
 import { workflowFactory } from '@commons/backend/__tests__/helpers/factories/workflow-factory.js';
-import { testApp, testRegistry } from '@commons/backend/__tests__/helpers/test-app.js';
+import { jobOverHttp } from '@commons/backend/__tests__/helpers/job-over-http.js';
+import { refusingWrites } from '@commons/backend/__tests__/helpers/refusing-writes.js';
+import { databaseTime, rowsPerTransaction } from '@commons/backend/__tests__/helpers/rows-per-transaction.js';
 import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
-import { untilAQueryWaits } from '@commons/backend/__tests__/helpers/until-a-query-waits.js';
+import { untilAQueryWaits } from '@commons/backend/__tests__/helpers/until-queries-wait.js';
 import main, { cancelStaleWorkflows } from '@commons/backend/jobs/cancel-stale-workflows.js';
 import knex from '@commons/backend/lib/knex.js';
 import logger from '@commons/backend/lib/logging.js';
 import { processInBatches } from '@commons/backend/lib/process-in-batches.js';
-import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import { findOrCreateAttributionUser } from '@commons/backend/models/user.js';
 
 jest.mock('@commons/backend/lib/logging.js');
@@ -28,9 +28,6 @@ beforeEach(async () => {
   jest.clearAllMocks();
   await knex.raw('truncate patient, "user" cascade');
 });
-
-const DAY = 86_400_000;
-const daysAgo = (days: number) => new Date(Date.now() - days * DAY);
 
 type Columns = Parameters<typeof workflowFactory.create>[0];
 
@@ -75,11 +72,14 @@ describe('cancelStaleWorkflows', () => {
     expect(processInBatches).not.toHaveBeenCalled();
   });
 
-  it('goes in transactions of the size asked for, along the index of what is overdue', async () => {
-    await cancelStaleWorkflows({ batchSize: 7, limit: 20, isDryRun: true });
-    expect(processInBatches).toHaveBeenCalledWith(
-      expect.objectContaining({ key: ['dueAt', 'id'], batchSize: 7, limit: 20, isDryRun: true, transaction: true }),
-    );
+  it('goes in transactions of the size asked for, the most overdue first', async () => {
+    // The newest ones are the most overdue, so that their ids are in another order.
+    const ids: string[] = [];
+    for (let made = 0; made < 22; made++) ids.unshift(await createWorkflow(200 + made));
+    const since = await databaseTime();
+    await cancelStaleWorkflows({ batchSize: 7, limit: 20 });
+    expect(await rowsPerTransaction('workflow', since)).toEqual([7, 7, 6]);
+    expect(await knex('workflow').where({ status: 'cancelled' }).orderBy(['updatedAt', 'dueAt']).pluck('id')).toEqual(ids.slice(0, 20));
   });
 
   it('cancels nothing when it cannot say who cancelled it', async () => {
@@ -166,17 +166,9 @@ describe('cancelStaleWorkflows', () => {
   it('leaves a workflow open with all its tasks when one of these cannot be cancelled, counts it as failed, and cancels the others', async () => {
     const ids = await createStale(5, 2);
     const [bad] = await knex('task').where({ workflowId: ids[2] }).pluck('id');
-    await knex.raw(`
-      create or replace function refuse() returns trigger language plpgsql as $$ begin raise 'refused'; end $$;
-      create trigger refused before update on task for each row when (new.id = '${bad}') execute function refuse()`);
     const run = new TestRun();
-    try {
-      await expect(run.do(() => cancelStaleWorkflows({ batchSize: 4 }))).resolves.toMatchObject({
-        processed: 5, succeeded: 4, failed: 1, workflows: 4, tasks: 8,
-      });
-    } finally {
-      await knex.raw('drop trigger refused on task');
-    }
+    const running = refusingWrites({ table: 'task', on: 'update', when: `new.id = '${bad}'` }, () => run.do(() => cancelStaleWorkflows({ batchSize: 4 })));
+    await expect(running).resolves.toMatchObject({ processed: 5, succeeded: 4, failed: 1, workflows: 4, tasks: 8 });
     expect(run.failures.map(({ key }) => key)).toEqual([[expect.any(String), ids[2]]]);
     expect(await cancelled()).toEqual(ids.toSpliced(2, 1));
     expect(await statusesOfTasks(ids[2]!)).toEqual(['open', 'open']);
@@ -212,13 +204,7 @@ describe('cancelStaleWorkflows', () => {
 });
 
 describe('POST /jobs/cancel-stale-workflows', () => {
-  const app = testApp(testRegistry(path.resolve(__dirname, '..')));
-
-  async function post(body: object) {
-    const answer = await request(app).post('/jobs/cancel-stale-workflows').send(body);
-    const run = (await BatchJobRun.find(answer.headers['job-run-id']!))!;
-    return { answer, run, writes: run.writes ?? {} };
-  }
+  const { post } = jobOverHttp('cancel-stale-workflows');
 
   it('says in a dry run what the real one then does, and writes nothing; a second one finds nothing left to do', async () => {
     await createStale(7, 2);

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import main, { cleanupBatchJobRuns } from '@commons/backend/jobs/cleanup-batch-job-runs.js';
 import knex from '@commons/backend/lib/knex.js';
 import logger from '@commons/backend/lib/logging.js';
+import { daysAgo } from '@commons/backend/__tests__/helpers/days-ago.js';
 import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
 import { RunRetention } from '@commons/backend/models/run-retention.js';
 
@@ -9,8 +10,6 @@ jest.mock('@commons/backend/lib/logging.js');
 
 const buildRequest = (body: any) => ({ body }) as any;
 
-const DAY = 86_400_000;
-const daysAgo = (days: number) => new Date(Date.now() - days * DAY);
 
 let made = 0;
 /** A UUID v7 of that time; of one time, the later made is the greater. */

@@ -1,16 +1,14 @@
-import path from 'node:path';
-import request from 'supertest';
 import { buildRequest } from '@commons/backend/__tests__/helpers/build-request.js';
+import { daysAgo } from '@commons/backend/__tests__/helpers/days-ago.js';
 import { patientFactory } from '@commons/backend/__tests__/helpers/factories/patient-factory.js';
 import { taskFactory } from '@commons/backend/__tests__/helpers/factories/task-factory.js';
 import { workflowFactory } from '@commons/backend/__tests__/helpers/factories/workflow-factory.js';
-import { testApp, testRegistry } from '@commons/backend/__tests__/helpers/test-app.js';
+import { jobOverHttp } from '@commons/backend/__tests__/helpers/job-over-http.js';
 import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
-import { untilAQueryWaits } from '@commons/backend/__tests__/helpers/until-a-query-waits.js';
+import { untilAQueryWaits, untilQueriesWait } from '@commons/backend/__tests__/helpers/until-queries-wait.js';
 import main, { cleanupDuplicatePatients } from '@commons/backend/jobs/cleanup-duplicate-patients.js';
 import { carryOutMerge } from '@commons/backend/jobs/shared/merge-patients.js';
 import knex from '@commons/backend/lib/knex.js';
-import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import type { Patient, User } from '@commons/backend/models/tables.js';
 
 jest.mock('@commons/backend/jobs/shared/merge-patients.js', () => {
@@ -19,7 +17,6 @@ jest.mock('@commons/backend/jobs/shared/merge-patients.js', () => {
 });
 
 let made = 0;
-const daysAgo = (days: number) => new Date(Date.now() - days * 86_400_000);
 
 type Columns = Parameters<typeof patientFactory.create>[0];
 
@@ -227,11 +224,18 @@ describe('a group that cannot be merged', () => {
 
 describe('two runs at once', () => {
   it('merge every group once', async () => {
+    const duplicates: string[] = [];
     for (let i = 0; i < 20; i++) {
       const [, duplicate] = await createDuplicates(3);
       await createTask({ patientId: duplicate });
+      duplicates.push(duplicate!);
     }
-    const results = await Promise.all([1, 2].map(() => cleanupDuplicatePatients({})));
+    const other = await knex.transaction();
+    await other('patient').where({ id: duplicates[10]! }).forUpdate();
+    const running = Promise.all([1, 2].map(() => cleanupDuplicatePatients({})));
+    await untilQueriesWait(2);
+    await other.rollback();
+    const results = await running;
     expect(results.reduce((sum, { duplicates }) => sum + duplicates, 0)).toBe(40);
     expect(results.reduce((sum, { tasksMoved }) => sum + tasksMoved, 0)).toBe(20);
     expect(await liveIds()).toHaveLength(20);
@@ -239,13 +243,7 @@ describe('two runs at once', () => {
 });
 
 describe('POST /jobs/cleanup-duplicate-patients', () => {
-  const app = testApp(testRegistry(path.resolve(__dirname, '..')));
-
-  async function post(body: object) {
-    const answer = await request(app).post('/jobs/cleanup-duplicate-patients').send(body);
-    const run = (await BatchJobRun.find(answer.headers['job-run-id']!))!;
-    return { answer, run, writes: run.writes ?? {} };
-  }
+  const { post } = jobOverHttp('cleanup-duplicate-patients');
 
   it('reports in a dry run the same groups and counts as the real one, and writes nothing; a second one finds nothing left to do', async () => {
     const [kept, duplicate, third] = await createDuplicates(3);

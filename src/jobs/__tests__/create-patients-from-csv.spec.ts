@@ -6,13 +6,12 @@ import path from 'node:path';
 import request from 'supertest';
 import { buildRequest } from '@commons/backend/__tests__/helpers/build-request.js';
 import { patientFactory } from '@commons/backend/__tests__/helpers/factories/patient-factory.js';
-import { testApp, testRegistry } from '@commons/backend/__tests__/helpers/test-app.js';
+import { jobOverHttp } from '@commons/backend/__tests__/helpers/job-over-http.js';
 import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
-import { untilAQueryWaits } from '@commons/backend/__tests__/helpers/until-a-query-waits.js';
+import { untilAQueryWaits, untilQueriesWait } from '@commons/backend/__tests__/helpers/until-queries-wait.js';
 import main, { createPatientsFromCsv } from '@commons/backend/jobs/create-patients-from-csv.js';
 import * as envConfig from '@commons/backend/lib/env-config.js';
 import knex from '@commons/backend/lib/knex.js';
-import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import type { User } from '@commons/backend/models/tables.js';
 
 const HEADER = 'externalId,firstName,lastName,birthDate,email,phone,zipCode';
@@ -130,7 +129,13 @@ describe('createPatientsFromCsv', () => {
 
   it('creates each patient once when two runs of the same CSV come at once', async () => {
     const rows = rowsNumbered(500);
-    const results = await Promise.all([rows, rows.toReversed()].map((list) => createPatientsFromCsv({ csv: csvOf(...list), batchSize: 50 })));
+    const other = await knex.transaction();
+    // A third one, who has created a patient in the middle of both, and then thinks better of it.
+    await other('patient').insert({ externalId: 'E-250', firstName: 'Instance', lastName: 'Person', birthDate: '1980-01-31' });
+    const running = Promise.all([rows, rows.toReversed()].map((list) => createPatientsFromCsv({ csv: csvOf(...list), batchSize: 50 })));
+    await untilQueriesWait(2);
+    await other.rollback();
+    const results = await running;
     const sum = (key: 'created' | 'unchanged' | 'failed') => results.reduce((total, result) => total + result[key], 0);
     expect([sum('created'), sum('unchanged'), sum('failed')]).toEqual([500, 500, 0]);
   });
@@ -271,13 +276,7 @@ describe('a source', () => {
 });
 
 describe('POST /jobs/create-patients-from-csv', () => {
-  const app = testApp(testRegistry(path.resolve(__dirname, '..')));
-
-  async function post(body: object) {
-    const answer = await request(app).post('/jobs/create-patients-from-csv').send(body);
-    const run = (await BatchJobRun.find(answer.headers['job-run-id']!))!;
-    return { answer, run, writes: run.writes ?? {} };
-  }
+  const { app, post } = jobOverHttp('create-patients-from-csv');
 
   it('says in a dry run what the real one then does, and writes nothing; a second one finds nothing left to do', async () => {
     await createPatientsFromCsv({ csv: csvOf(row('E-1'), row('E-2')) });

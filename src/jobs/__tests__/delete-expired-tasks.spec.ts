@@ -1,23 +1,19 @@
-import path from 'node:path';
-import request from 'supertest';
 import { buildRequest } from '@commons/backend/__tests__/helpers/build-request.js';
+import { daysAgo } from '@commons/backend/__tests__/helpers/days-ago.js';
 import { patientFactory } from '@commons/backend/__tests__/helpers/factories/patient-factory.js';
 import { taskFactory } from '@commons/backend/__tests__/helpers/factories/task-factory.js';
-import { testApp, testRegistry } from '@commons/backend/__tests__/helpers/test-app.js';
+import { jobOverHttp } from '@commons/backend/__tests__/helpers/job-over-http.js';
 import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
-import { untilAQueryWaits } from '@commons/backend/__tests__/helpers/until-a-query-waits.js';
+import { untilAQueryWaits, untilQueriesWait } from '@commons/backend/__tests__/helpers/until-queries-wait.js';
 import main, { deleteExpiredTasks } from '@commons/backend/jobs/delete-expired-tasks.js';
 import { softDeleteTasks } from '@commons/backend/jobs/shared/soft-delete-tasks.js';
 import knex from '@commons/backend/lib/knex.js';
-import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import type { Task, User } from '@commons/backend/models/tables.js';
 
 jest.mock('@commons/backend/jobs/shared/soft-delete-tasks.js', () => {
   const actual = jest.requireActual('@commons/backend/jobs/shared/soft-delete-tasks.js');
   return { softDeleteTasks: jest.fn(actual.softDeleteTasks) };
 });
-
-const daysAgo = (days: number) => new Date(Date.now() - days * 86_400_000);
 
 let patientId: string;
 
@@ -129,20 +125,20 @@ describe('deleteExpiredTasks', () => {
 
   it('deletes a task once when two runs come at once', async () => {
     await knex('task').insert(taskFactory.buildList(60, { patientId, expiresAt: daysAgo(1) }));
-    const results = await Promise.all([1, 2].map(() => deleteExpiredTasks({ batchSize: 7 })));
+    const ids: string[] = await knex('task').orderBy('id').pluck('id');
+    const other = await knex.transaction();
+    await other('task').where({ id: ids[30]! }).forUpdate();
+    const running = Promise.all([1, 2].map(() => deleteExpiredTasks({ batchSize: 7 })));
+    await untilQueriesWait(2);
+    await other.rollback();
+    const results = await running;
     expect(results.map(({ failed }) => failed)).toEqual([0, 0]);
     expect(results.reduce((sum, { succeeded }) => sum + succeeded, 0)).toBe(60);
   });
 });
 
 describe('POST /jobs/delete-expired-tasks', () => {
-  const app = testApp(testRegistry(path.resolve(__dirname, '..')));
-
-  async function post(body: object) {
-    const answer = await request(app).post('/jobs/delete-expired-tasks').send(body);
-    const run = (await BatchJobRun.find(answer.headers['job-run-id']!))!;
-    return { answer, run, writes: run.writes ?? {} };
-  }
+  const { post } = jobOverHttp('delete-expired-tasks');
 
   it('says in a dry run what the real one then does, and writes nothing; a second one finds nothing left to do', async () => {
     await createAllExpired(5);

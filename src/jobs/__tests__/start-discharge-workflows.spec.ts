@@ -1,16 +1,16 @@
-import path from 'node:path';
-import request from 'supertest';
 import { buildRequest } from '@commons/backend/__tests__/helpers/build-request.js';
+import { DAY, daysAgo } from '@commons/backend/__tests__/helpers/days-ago.js';
 import { patientFactory } from '@commons/backend/__tests__/helpers/factories/patient-factory.js';
 import { workflowFactory } from '@commons/backend/__tests__/helpers/factories/workflow-factory.js';
-import { testApp, testRegistry } from '@commons/backend/__tests__/helpers/test-app.js';
+import { jobOverHttp } from '@commons/backend/__tests__/helpers/job-over-http.js';
+import { refusingWrites } from '@commons/backend/__tests__/helpers/refusing-writes.js';
+import { databaseTime, rowsPerTransaction } from '@commons/backend/__tests__/helpers/rows-per-transaction.js';
 import { TestRun } from '@commons/backend/__tests__/helpers/test-scope.js';
-import { untilAQueryWaits } from '@commons/backend/__tests__/helpers/until-a-query-waits.js';
+import { untilAQueryWaits, untilQueriesWait } from '@commons/backend/__tests__/helpers/until-queries-wait.js';
 import main, { startDischargeWorkflows } from '@commons/backend/jobs/start-discharge-workflows.js';
 import knex from '@commons/backend/lib/knex.js';
 import logger from '@commons/backend/lib/logging.js';
 import { processInBatches } from '@commons/backend/lib/process-in-batches.js';
-import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import type { Patient, Task } from '@commons/backend/models/tables.js';
 import { findOrCreateAttributionUser } from '@commons/backend/models/user.js';
 
@@ -29,9 +29,6 @@ beforeEach(async () => {
   await knex.raw('truncate patient, "user" cascade');
 });
 
-const DAY = 86_400_000;
-const daysAgo = (days: number) => new Date(Date.now() - days * DAY);
-
 /** A patient who was discharged so many days ago. */
 const createDischarged = (days: number, columns: Parameters<typeof patientFactory.create>[0] = {}): Promise<Patient> =>
   patientFactory.create({ status: 'discharged', dischargedAt: daysAgo(days), ...columns });
@@ -49,16 +46,8 @@ const allWorkflows = () => knex('workflow').select('*', knex.raw('xmin::text, ct
 const allPatients = () => knex('patient').select('*', knex.raw('xmin::text, xmax::text, ctid::text')).orderBy('id');
 
 /** Has inserts of a patient's tasks refused while `work` goes on. */
-async function refusingTasksOf<T>(patientId: string, work: () => Promise<T>): Promise<T> {
-  await knex.raw(`
-    create or replace function refuse() returns trigger language plpgsql as $$ begin raise 'refused'; end $$;
-    create trigger refused before insert on task for each row when (new."patientId" = '${patientId}') execute function refuse()`);
-  try {
-    return await work();
-  } finally {
-    await knex.raw('drop trigger refused on task');
-  }
-}
+const refusingTasksOf = <T>(patientId: string, work: () => Promise<T>): Promise<T> =>
+  refusingWrites({ table: 'task', on: 'insert', when: `new."patientId" = '${patientId}'` }, work);
 
 describe('startDischargeWorkflows', () => {
   it.each([
@@ -74,11 +63,13 @@ describe('startDischargeWorkflows', () => {
     expect(processInBatches).not.toHaveBeenCalled();
   });
 
-  it('goes patient by patient, and keeps nothing of them but the id', async () => {
-    await startDischargeWorkflows({ limit: 20, isDryRun: true });
-    const [options] = jest.mocked(processInBatches).mock.calls[0]!;
-    expect(options).toMatchObject({ limit: 20, isDryRun: true, each: expect.any(Function) });
-    expect(options.key).toBeUndefined();
+  it('goes patient by patient, each in a transaction of its own', async () => {
+    const ids = await createSeveral(4);
+    const since = await databaseTime();
+    await startDischargeWorkflows({ limit: 3 });
+    expect(await rowsPerTransaction('workflow', since)).toEqual([1, 1, 1]);
+    expect(await rowsPerTransaction('task', since)).toEqual([3, 3, 3]);
+    expect(await withWorkflow()).toEqual(ids.slice(0, 3));
   });
 
   it('starts nothing when it cannot say who started it', async () => {
@@ -179,7 +170,12 @@ describe('startDischargeWorkflows', () => {
 
   it('starts each workflow once when two runs go at once', async () => {
     const ids = await createSeveral(40);
-    const results = await Promise.all([startDischargeWorkflows({}), startDischargeWorkflows({})]);
+    const other = await knex.transaction();
+    await other('patient').where({ id: ids[20]! }).forUpdate();
+    const running = Promise.all([startDischargeWorkflows({}), startDischargeWorkflows({})]);
+    await untilQueriesWait(2);
+    await other.rollback();
+    const results = await running;
     const sum = (key: 'started' | 'tasks' | 'failed') => results.reduce((total, result) => total + result[key], 0);
     expect([sum('started'), sum('tasks'), sum('failed')]).toEqual([40, 120, 0]);
     expect(await withWorkflow()).toEqual(ids);
@@ -242,13 +238,7 @@ describe('startDischargeWorkflows', () => {
 });
 
 describe('POST /jobs/start-discharge-workflows', () => {
-  const app = testApp(testRegistry(path.resolve(__dirname, '..')));
-
-  async function post(body: object) {
-    const answer = await request(app).post('/jobs/start-discharge-workflows').send(body);
-    const run = (await BatchJobRun.find(answer.headers['job-run-id']!))!;
-    return { answer, run, writes: run.writes ?? {} };
-  }
+  const { post } = jobOverHttp('start-discharge-workflows');
 
   it('says in a dry run what the real one then does, and writes nothing; a second one finds nothing left to do', async () => {
     await createSeveral(6);

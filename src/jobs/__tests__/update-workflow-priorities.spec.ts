@@ -1,12 +1,11 @@
-import path from 'node:path';
-import request from 'supertest';
 import { buildRequest } from '@commons/backend/__tests__/helpers/build-request.js';
+import { DAY } from '@commons/backend/__tests__/helpers/days-ago.js';
 import { patientFactory } from '@commons/backend/__tests__/helpers/factories/patient-factory.js';
 import { workflowFactory } from '@commons/backend/__tests__/helpers/factories/workflow-factory.js';
-import { testApp, testRegistry } from '@commons/backend/__tests__/helpers/test-app.js';
+import { jobOverHttp } from '@commons/backend/__tests__/helpers/job-over-http.js';
+import { refusingWrites } from '@commons/backend/__tests__/helpers/refusing-writes.js';
 import main, { updateWorkflowPriorities } from '@commons/backend/jobs/update-workflow-priorities.js';
 import knex from '@commons/backend/lib/knex.js';
-import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import type { Workflow } from '@commons/backend/models/tables.js';
 import { findOrCreateAttributionUser } from '@commons/backend/models/user.js';
 
@@ -20,7 +19,6 @@ beforeEach(async () => {
   await knex.raw('truncate patient, "user" cascade');
 });
 
-const DAY = 86_400_000;
 /** A few minutes off the whole day, so that it does not matter how long the test takes. */
 const dueIn = (days: number) => new Date(Date.now() + days * DAY + 300_000);
 
@@ -132,24 +130,15 @@ describe('updateWorkflowPriorities', () => {
 
   it('changes all or nothing', async () => {
     await createSome();
-    await knex.raw(`
-      create or replace function refuse() returns trigger language plpgsql as $$ begin raise 'refused'; end $$;
-      create trigger refused before update on workflow for each row when (new.priority = 'low') execute function refuse()`);
     const before = await allRows();
-    await expect(updateWorkflowPriorities({})).rejects.toThrow('refused');
-    await knex.raw('drop trigger refused on workflow');
+    const running = refusingWrites({ table: 'workflow', on: 'update', when: `new.priority = 'low'` }, () => updateWorkflowPriorities({}));
+    await expect(running).rejects.toThrow('refused');
     expect(await allRows()).toEqual(before);
   });
 });
 
 describe('POST /jobs/update-workflow-priorities', () => {
-  const app = testApp(testRegistry(path.resolve(__dirname, '..')));
-
-  async function post(body: object) {
-    const answer = await request(app).post('/jobs/update-workflow-priorities').send(body);
-    const run = (await BatchJobRun.find(answer.headers['job-run-id']!))!;
-    return { answer, run, writes: run.writes ?? {} };
-  }
+  const { post } = jobOverHttp('update-workflow-priorities');
 
   it('says in a dry run what the real one then does, and writes nothing; a second one finds nothing left to do', async () => {
     await createSome();

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import knex from '../knex.js';
+import { isQueryCanceled } from '../errors/postgres-fault.js';
 
 /** The planner's units; a scan of some hundred thousand rows. A count above it is hardly done in the time that one may take. */
 const MOST_COST = 50_000;
@@ -27,10 +28,7 @@ async function count(query: Knex.QueryBuilder): Promise<number | undefined> {
       return Number(found!.count);
     });
   } catch (error) {
-    if ((error as { code?: unknown }).code === QUERY_CANCELED) return undefined;
+    if (isQueryCanceled(error)) return undefined;
     throw error;
   }
 }
-
-/** Of the statement's timeout too (Postgres' errcodes, class 57). */
-const QUERY_CANCELED = '57014';

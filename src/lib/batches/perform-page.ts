@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import { asyncMap } from '../async-map.js';
 import knex from '../knex.js';
+import { isReadOnlyTransaction } from '../errors/postgres-fault.js';
 import type { BatchContext, ProcessInBatchesOptions } from './batch-options.js';
 import type { PageSink } from './page-sink.js';
 import { ReportedFailures } from './reported-failures.js';
@@ -32,7 +33,7 @@ export async function performPage<Row>(work: PageWork<Row>, rows: readonly Row[]
       await call(use);
     } catch (error) {
       signal.throwIfAborted();
-      if (work.stopsOnError || isRefusedWrite(error)) throw error;
+      if (work.stopsOnError || isCausedByRefusedWrite(error)) throw error;
       return void (await onError(error));
     }
     onSuccess();
@@ -58,12 +59,10 @@ export async function performPage<Row>(work: PageWork<Row>, rows: readonly Row[]
   );
 }
 
-const READ_ONLY_TRANSACTION = '25006';
-
 /** The database's refusal to write in a dry run, or what was made of it: a fault of the job, not of the row. */
-function isRefusedWrite(error: unknown): boolean {
+function isCausedByRefusedWrite(error: unknown): boolean {
   for (let each = error, depth = 0; each instanceof Error && depth < 5; each = each.cause, depth++) {
-    if ((each as { code?: unknown }).code === READ_ONLY_TRANSACTION) return true;
+    if (isReadOnlyTransaction(each)) return true;
   }
   return false;
 }

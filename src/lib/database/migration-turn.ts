@@ -3,6 +3,7 @@ import path from 'node:path';
 import createKnex, { type Knex } from 'knex';
 import pg from 'pg';
 import { knexLog } from './knex-log.js';
+import { untilStopped } from '../process/until-stopped.js';
 
 /** Where the migrations are, and which database they are for. */
 export interface Migrations {
@@ -81,23 +82,14 @@ async function takeLock({ connection, signal }: Migrations): Promise<pg.Client> 
     await client.query('select pg_advisory_lock($1)', [ADVISORY_LOCK]);
   };
   try {
-    await unlessAborted(lock, signal);
+    signal?.throwIfAborted();
+    await untilStopped(lock(), signal);
     return client;
   } catch (error) {
     // Not waited for: the server may not even be there.
     client.end().catch(ignore);
     throw error;
   }
-}
-
-function unlessAborted(work: () => Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (!signal) return work();
-  signal.throwIfAborted();
-  return new Promise((resolve, reject) => {
-    const giveUp = (): void => reject(signal.reason as Error);
-    signal.addEventListener('abort', giveUp, { once: true });
-    work().then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp)).catch(ignore);
-  });
 }
 
 const ignore = (): void => undefined;

@@ -1,9 +1,6 @@
 import { MIGRATION_TABLE } from './migration-turn.js';
+import { isMissingTable, isNotPermitted } from '../errors/postgres-fault.js';
 import { recorderPool } from './service-pools.js';
-
-// https://www.postgresql.org/docs/current/errcodes-appendix.html
-const UNDEFINED_TABLE = '42P01';
-const NOT_PERMITTED = '42501';
 
 /** The database is there, and not migrated as this release needs it. The message says how to mend it. */
 export class SchemaFault extends Error {
@@ -26,9 +23,8 @@ export async function schemaFault(expected: readonly string[]): Promise<string |
     if (missing.length === 0) return undefined;
     return `The database lacks the migration${missing.length === 1 ? '' : 's'} ${missing.join(', ')}: run npm run migrate`;
   } catch (error) {
-    const { code } = error as { code?: unknown };
-    if (code === UNDEFINED_TABLE) return 'The database is not migrated: run npm run migrate';
-    if (code === NOT_PERMITTED) return `The service's database user may not read which migrations there are: grant select on ${MIGRATION_TABLE}`;
+    if (isMissingTable(error)) return 'The database is not migrated: run npm run migrate';
+    if (isNotPermitted(error)) return `The service's database user may not read which migrations there are: grant select on ${MIGRATION_TABLE}`;
     throw error;
   }
 }

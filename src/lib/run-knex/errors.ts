@@ -1,3 +1,4 @@
+import { isReadOnlyTransaction } from '../errors/postgres-fault.js';
 import { ServiceError } from '../errors/service-error.js';
 import { SqlTokens } from './sql-tokens.js';
 import { stepsOf } from './sql-writes.js';
@@ -53,7 +54,6 @@ export class SharedByRuns extends ServiceError {
   }
 }
 
-const READ_ONLY_TRANSACTION = '25006';
 const ACTIVE_TRANSACTION = '25001';
 /** What 25001 stands for when the read-only transaction of a dry run is the reason: leaving it, or what cannot be done in any transaction, such as VACUUM. */
 const LEAVES_TRANSACTION = /read-write mode|^(.+?) cannot (?:run inside|be executed from) /;
@@ -61,7 +61,7 @@ const LEAVES_TRANSACTION = /read-write mode|^(.+?) cannot (?:run inside|be execu
 /** Postgres refused it since it would write, or would leave the read-only transaction that a dry run's statements are done in. */
 export function isRefusedWrite(error: Error): boolean {
   const { code } = error as { code?: unknown };
-  return code === READ_ONLY_TRANSACTION || (code === ACTIVE_TRANSACTION && LEAVES_TRANSACTION.test(error.message));
+  return isReadOnlyTransaction(error) || (code === ACTIVE_TRANSACTION && LEAVES_TRANSACTION.test(error.message));
 }
 
 const PREPOSITION: Readonly<Record<string, string>> = { insert: ' INTO', delete: ' FROM', merge: ' INTO' };

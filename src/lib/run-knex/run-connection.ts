@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import pg from 'pg';
-import { spoilsConnection } from '../errors/postgres-fault.js';
+import { isQueryCanceled, spoilsConnection } from '../errors/postgres-fault.js';
 import { currentDatabase } from './current-database.js';
 import { type Callback, isSubmittable, ownCopy, type QueryConfig, textOf } from './driver-query.js';
 import { ConnectionGivenBack, DryRunWrite, isRefusedWrite, RunQueryError, RunStopped } from './errors.js';
@@ -13,7 +13,6 @@ import { statementsOf } from './statements-of.js';
 import { stopConnection } from './stop-connection.js';
 import { WriteCount } from './write-count.js';
 
-const QUERY_CANCELED = '57014';
 const NOTHING = { command: 'ROLLBACK', rowCount: null, oid: 0, rows: [], fields: [] };
 
 /**
@@ -304,7 +303,7 @@ function meaningOf(error: Error, sql: string, run: RunDatabase): Error {
   if (error instanceof RunQueryError) return error;
   if (run.isDryRun && isRefusedWrite(error)) return new DryRunWrite(error, sql);
   // Without a code the connection broke, which is what stopping comes to where the server does not answer.
-  return code === QUERY_CANCELED || code === undefined ? (run.refusal ?? error) : error;
+  return isQueryCanceled(error) || code === undefined ? (run.refusal ?? error) : error;
 }
 
 const ignore = (): void => undefined;

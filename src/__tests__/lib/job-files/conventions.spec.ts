@@ -48,7 +48,7 @@ describe('a folder of jobs', () => {
     ['as they are meant', GOOD],
     ['that exports by a list', `${GOOD.replaceAll(/^export (?=const)/gm, '').replace('export default main;', '')}export { cacheThings, config, main as default, RequestBody };`],
     ['whose config satisfies its type', GOOD.replace("config: JobConfig = { description: 'Caches things.' }", "config = { description: 'Caches things.' } satisfies JobConfig")],
-    ['that speaks of the console, and imports JSON', `import data from '../../data.json';\n// console.log(data)\n${GOOD.replace("'x'", "'console.log'")}`],
+    ['that speaks of the console, and imports JSON', `import data from './data.json';\n// console.log(data)\n${GOOD.replace("'x'", "'console.log'")}`],
   ])('passes with one %s', (_what, text) => {
     write(text);
     expect(lines(folder)).toEqual([]);
@@ -64,7 +64,7 @@ describe('a folder of jobs', () => {
     ['no config', GOOD.replace(/^.*config.*\n/m, ''), /^cache-things\.ts description: It exports no config\. Write: export const config/],
     ['an empty description', GOOD.replace('Caches things.', ' '), /^cache-things\.ts:3 description: Its config has no description\. Write/],
     ['no description', GOOD.replace("description: 'Caches things.'", "timeout: '1h'"), /^cache-things\.ts:3 description: Its config has no description\. Write/],
-    ['an import without .js', `import { x } from '../../shared/x';\n${GOOD}`, /^cache-things\.ts:1 \.js imports: '\.\/shared\/x' does not end in \.js\..* write '\.\/shared\/x\.js'/],
+    ['an import without .js', `import { x } from './shared/x';\n${GOOD}`, /^cache-things\.ts:1 \.js imports: '\.\/shared\/x' does not end in \.js\..* write '\.\/shared\/x\.js'/],
     ['an import of .ts', GOOD.replace('logging.js', 'logging.ts'), /^cache-things\.ts:1 \.js imports: .* write '@commons\/backend\/lib\/logging\.js'/],
     ['an import() without .js', GOOD.replace("logger.log('x', TAG)", "import('@commons/backend/lib/x')"), /^cache-things\.ts:5 \.js imports: /],
     ['the console', GOOD.replace('logger.log', 'console.log'), /^cache-things\.ts:5 console: It writes to the console\. Write: logger\.log/],

@@ -40,8 +40,8 @@ it('in development a job that is added, edited, broken, repaired or deleted is s
 it('in production a job file that cannot be parsed, or hangs at its top level, harms only itself', async () => {
   write('syntax.mjs', 'export default async () => { return {{{');
   write('hangs.mjs', 'await new Promise(() => {});\nexport default async () => ({});');
-  write('circular-a.mjs', "import { b } from '../circular-b.mjs';\nexport const a = b;\nexport default async () => ({ value: a });");
-  write('circular-b.mjs', "import { a } from '../circular-a.mjs';\nexport const b = a;\nexport default async () => ({ value: b });");
+  write('circular-a.mjs', "import { b } from './circular-b.mjs';\nexport const a = b;\nexport default async () => ({ value: a });");
+  write('circular-b.mjs', "import { a } from './circular-a.mjs';\nexport const b = a;\nexport default async () => ({ value: b });");
   write('fine.mjs', returning('fine'));
   const service = await startServiceProcess({ JOBS_FOLDER: folder, JOB_LOAD_TIMEOUT: '500ms' });
   expect(await call(service, 'syntax')).toBe(500);

@@ -6,8 +6,8 @@ const ROOT = path.resolve(__dirname, '../../../..');
 /** Blocks its event loop under a watchdog of 300 ms. With `isFull`, its stdout is a pipe that is full beforehand. */
 const script = (isFull: boolean, runs: string, isStructured: boolean) => `
   import { writeSync } from 'node:fs';
-  import { startWatchdog } from '../../src/lib/watchdog.ts';
-  import { RunBoard } from '../../src/lib/run-board.ts';
+  import { startWatchdog } from './src/lib/process/watchdog.ts';
+  import { RunBoard } from './src/lib/process/run-board.ts';
   const board = new RunBoard();
   startWatchdog({ limitMs: 300, board, isStructured: ${isStructured} });
   setTimeout(() => {

@@ -115,7 +115,9 @@ describe('the comment before a statement', () => {
     await run.do(async () => {
       expect(query((await knex.raw(seen)).rows)).toBe(tag + seen);
       expect(query(await knex.transaction(async (trx) => (await trx.raw(seen)).rows))).toBe(tag + seen);
-      for await (const row of knex.raw(seen).stream()) expect(row.query).toBe(tag + seen);
+      const streamed: { query: string }[] = [];
+      for await (const row of knex.raw(seen).stream()) streamed.push(row);
+      expect(streamed).toEqual([{ query: tag + seen }]);
       const connection = await knex.client.acquireConnection();
       expect(query((await connection.query(Object.freeze({ text: seen, values: [] }))).rows)).toBe(tag + seen);
       await knex.client.releaseConnection(connection);
@@ -123,7 +125,14 @@ describe('the comment before a statement', () => {
   });
 
   it('is left out of named statements, which keep one text for all runs', async () => {
-    for (let i = 0; i < 3; i++) await inRun(() => one.raw('select ?::int', [i]).options({ name: 'statement' }));
+    const texts: unknown[] = [];
+    for (let i = 0; i < 3; i++) {
+      await inRun(async () => {
+        await one.raw('select ?::int', [i]).options({ name: 'named' });
+        texts.push(...(await one.raw(`select statement from pg_prepared_statements where name = 'named'`)).rows);
+      });
+    }
+    expect(texts).toEqual([1, 2, 3].map(() => ({ statement: 'select $1::int' })));
   });
 
   it('is left out outside runs', async () => {

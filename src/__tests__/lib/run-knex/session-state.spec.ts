@@ -114,11 +114,12 @@ describe('what a run leaves in its session', () => {
   });
 
   it('is gone when the run ends, although nobody uses the connection after it', async () => {
+    const isFree = async () => (await other.raw('select pg_try_advisory_lock(20) and pg_advisory_unlock(20) as free')).rows[0].free;
     await inRun(async () => {
       await one.raw('select pg_advisory_lock(20)');
       await one.raw('listen patients');
+      expect(await isFree()).toBe(false);
     });
-    const isFree = async () => (await other.raw('select pg_try_advisory_lock(20) and pg_advisory_unlock(20) as free')).rows[0].free;
     await waitUntil('the lock is free', isFree);
   });
 

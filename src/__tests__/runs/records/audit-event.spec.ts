@@ -7,10 +7,10 @@ import { readAuthConfig } from '@commons/backend/lib/auth/auth-config.js';
 import { createAuthenticator } from '@commons/backend/lib/auth/authenticator.js';
 import knex from '@commons/backend/lib/knex.js';
 import { type AuditEvent, listAuditEvents } from '@commons/backend/runs/records/audit-event.js';
-import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import { killServiceProcesses } from '../../helpers/service-process.js';
 import { testApp, testRegistry } from '../../helpers/test-app.js';
 import { AUDIENCE, startTokenIssuer, type TokenIssuer } from '../../helpers/token-issuer.js';
+import { untilRunning } from '../../helpers/until-running.js';
 import { waitUntil } from '../../helpers/wait-until.js';
 
 const ROOT = path.resolve(__dirname, '../../../..');
@@ -52,7 +52,7 @@ describe('the audit trail', () => {
   it('has a run that is alone, one that is skipped, and a scheduler\'s delivery', async () => {
     const alone = (await post('/jobs/runs-alone')).headers['job-run-id'];
     const waiting = post('/jobs/runs-alone', { wait: true });
-    const { id: active } = await waitUntil('it runs', async () => (await BatchJobRun.list({ jobName: 'runs-alone', statuses: ['running'], limit: 1 }))[0]);
+    const { id: active } = await untilRunning('runs-alone');
     const skipped = (await post('/jobs/runs-alone')).headers['job-run-id'];
     await post(`/runs/${active}/cancel`);
     await waiting;
