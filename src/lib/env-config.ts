@@ -1,5 +1,5 @@
 import { bytes, clinicianDirectory, hosts, httpUrl, integer, objectStorage, oneOf, postgresUrl, type Read, redactionKey, text, yesNo } from './environment/readers.js';
-import { byName, type NamedVariables, type OwnVariables } from './environment/by-name.js';
+import { type ByName, byName } from './environment/by-name.js';
 import { readAuthConfig } from './auth/auth-config.js';
 import { parseDuration } from './text/duration.js';
 import { parseBodyKeys } from './personal-data/sealed-body.js';
@@ -100,6 +100,9 @@ export function readEnvConfig(env: Environment) {
 
 export type EnvConfig = ReturnType<typeof readEnvConfig>;
 
+/** What several variables make, or one that is called otherwise: those are read by calling envConfig(). */
+const IRREGULAR = ['auth', 'datadogHost', 'datadogPort'] as const;
+
 let current: EnvConfig | undefined;
 
 const read = (): EnvConfig => (current ??= readEnvConfig(process.env));
@@ -110,6 +113,6 @@ const read = (): EnvConfig => (current ??= readEnvConfig(process.env));
  * their own `envConfig.get('MY_URL')`. It is frozen, and a name that it does not know throws.
  * @throws {EnvConfigError}
  */
-export const envConfig: (() => EnvConfig) & NamedVariables & OwnVariables = byName(read);
+export const envConfig: ByName<EnvConfig, (typeof IRREGULAR)[number]> = byName(read, IRREGULAR);
 
 export default envConfig;

@@ -3,11 +3,12 @@ import path from 'node:path';
 import { readEnvConfig } from '@commons/backend/lib/env-config.js';
 import { JOB_CATEGORIES } from '@commons/backend/lib/job-files/categories.js';
 import { routesOf } from '../../../bench/torture/routes-of.js';
+import { madeAlready, namedSources, wrongNames } from '../helpers/named-sources.js';
 import { testApp } from '../helpers/test-app.js';
 
 const ROOT = path.resolve(__dirname, '../../..');
 const read = (file: string) => readFileSync(path.join(ROOT, file), 'utf8');
-const DOCUMENTS = ['README.md', 'CONTRIBUTING.md', 'src/jobs/README.md', 'src/jobs/TEMPLATES.md', ...readdirSync(path.join(ROOT, 'docs')).map((file) => `docs/${file}`)];
+const DOCUMENTS = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'data/README.md', 'src/jobs/README.md', 'src/jobs/TEMPLATES.md', ...readdirSync(path.join(ROOT, 'docs')).map((file) => `docs/${file}`)];
 
 describe('the documentation', () => {
   const linksOf = (document: string) => [...read(document).matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map(([, link = '']) => path.join(path.dirname(document), link));
@@ -20,6 +21,61 @@ describe('the documentation', () => {
   it.each(DOCUMENTS)('%s links only to what exists', (document) => {
     const links = linksOf(document);
     expect(links.filter((link) => !readdirSync(path.dirname(path.join(ROOT, link))).includes(path.basename(link)))).toEqual([]);
+  });
+
+  it.each(DOCUMENTS)('%s names only source files and folders that exist', (document) => {
+    // To mend: name the file by where it is now.
+    expect(wrongNames(read(document), path.dirname(document))).toEqual([]);
+  });
+
+  it.each([
+    'see `runs/recorder.ts`', '`src/runs/recorder.ts`', '(src/runs/recorder.ts)', '[it](../runs/recorder.ts)', '`recorder.ts`', '`runs/records/recorder/`', '`src/recorder/`',
+    '`lib/json/`: `claim.ts`', '`runs/claim.ts` and `write-batcher.ts`', "```ts\nimport a from '@commons/backend/runs/recorder.js';\n```", '`dist/recorder.js`', '`runs/nothing*.ts`', '`recorder.spec.ts`',
+  ])('is held to that: %s is wrong', (text) => {
+    expect(wrongNames(text, 'docs')).toHaveLength(1);
+  });
+
+  it.each([
+    'see `runs/claim.ts`', '`src/runs/claim.ts`', '[it](../src/runs/claim.ts)', '`claim.ts`', '`runs/records/`', '`runs/`: `claim.ts`', '`lib/json/`: `runs/claim.ts`', '`dist/cli.js`', '`models/batch-job*.ts`',
+    '`lib/auth/verify-token.ts`; `linear-text.spec.ts`', 'Node.js and https://example.com/lib/nothing.js', '`POST /jobs/nothing`', "import a from '@commons/backend/runs/claim.js'",
+  ])('is held to that: %s is right', (text) => {
+    expect(wrongNames(text, 'docs')).toEqual([]);
+  });
+
+  it('has its like in comments: those of the sources name only files that exist', () => {
+    const sources = ['src', 'bench'].flatMap((folder) => readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' }).map((file) => `${folder}/${file}`));
+    const commentsOf = (file: string) => [...read(file).matchAll(/\/\*[^]*?\*\/|(?<=^|\s)\/\/.*$/gm)].map(([comment]) => comment).join('\n');
+    const wrong = sources.filter((file) => /\.(ts|mjs)$/.test(file) && !file.includes('__tests__')).flatMap((file) => wrongNames(commentsOf(file), path.dirname(file)).map((name) => `${file}: ${name}`));
+    expect(wrong).toEqual([]);
+  });
+
+  it('has readers make files that there are not yet', () => {
+    expect(madeAlready()).toEqual([]);
+  });
+
+  it('describes every folder of the sources', () => {
+    const folders = readdirSync(path.join(ROOT, 'src'), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+      .map(({ parentPath }) => path.relative(path.join(ROOT, 'src'), parentPath))
+      .filter((folder) => folder !== '' && !folder.includes('__tests__'));
+    expect([...new Set(folders)].filter((folder) => !read('docs/architecture.md').includes(`\`${folder}/\``))).toEqual([]);
+  });
+
+  it('shows the path of a request as at most nine files, each imported by one before it', () => {
+    const [, section = ''] = read('docs/architecture.md').split('## The path of one request');
+    const named = [...new Set(namedSources(section.split('\n## ')[0]!))];
+    expect(named.length).toBeGreaterThan(5);
+    expect(named.length).toBeLessThanOrEqual(9);
+    const importsOf = (file: string) => [...read(`src/${file}`).matchAll(/from '(\.[^']+)\.js'/g)].map(([, to = '']) => path.join(path.dirname(file), `${to}.ts`));
+    expect(named.filter((file, place) => place > 0 && !named.slice(0, place).some((before) => importsOf(before).includes(file)))).toEqual([]);
+  });
+
+  it('names in docs/architecture.md only functions, types and settings that there are', () => {
+    const names = [...read('docs/architecture.md').matchAll(/`([A-Za-z]+[a-z][A-Z]\w*|[A-Z]+_[A-Z_]+)`/g)].map(([, name = '']) => name);
+    const sources = readdirSync(path.join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts') && !file.includes('__tests__'));
+    const code = sources.map((file) => read(`src/${file}`)).join('\n');
+    expect(names.length).toBeGreaterThan(8);
+    expect(names.filter((name) => !new RegExp(`\\b(function|const|class|interface|type) ${name}\\b|'${name}'`).test(code))).toEqual([]);
   });
 
   it('describes every route of the route table, and no other', () => {

@@ -1,16 +1,10 @@
-import type { EnvConfig } from '../env-config.js';
-
 /** A property's name as its variable is called: databasePoolMax is DATABASE_POOL_MAX. */
 type VariableName<Name extends string> = Name extends `${infer First}${infer Rest}`
   ? `${First extends Lowercase<First> ? Uppercase<First> : `_${First}`}${VariableName<Rest>}`
   : '';
 
-/** The variables that are called otherwise, or make more than one value. */
-type Irregular = 'auth' | 'datadogHost' | 'datadogPort';
-
-/** The checked values by the names of their variables. */
-export type NamedVariables = Readonly<{ [Name in Exclude<keyof EnvConfig, Irregular> as VariableName<Name>]: EnvConfig[Name] }>
-  & Readonly<{ DD_AGENT_HOST: EnvConfig['datadogHost']; DD_DOGSTATSD_PORT: EnvConfig['datadogPort'] }>;
+/** The checked values by the names of their variables; `Irregular` are called otherwise, or more than one variable makes them. */
+type NamedVariables<Config, Irregular extends string> = Readonly<{ [Name in Exclude<keyof Config, Irregular> & string as VariableName<Name>]: Config[Name] }>;
 
 export interface OwnVariables {
   /**
@@ -21,9 +15,10 @@ export interface OwnVariables {
   get(name: string, otherwise?: string): string;
 }
 
-const IRREGULAR: Readonly<Record<string, keyof EnvConfig>> = { DD_AGENT_HOST: 'datadogHost', DD_DOGSTATSD_PORT: 'datadogPort' };
+/** The whole, by a call; and single variables. */
+export type ByName<Config, Irregular extends string> = (() => Config) & NamedVariables<Config, Irregular> & OwnVariables;
 
-const propertyOf = (variable: string): string => IRREGULAR[variable] ?? variable.toLowerCase().replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+const propertyOf = (variable: string): string => variable.toLowerCase().replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
 function ownVariable(name: string, otherwise?: string): string {
   const value = process.env[name]?.trim() || otherwise;
@@ -34,18 +29,19 @@ function ownVariable(name: string, otherwise?: string): string {
 /**
  * `read`, which can also be asked for single variables by name. It is read at the first use, since importing a module reads nothing.
  * The names are looked up behind the function's own properties, so that a call costs no more than one of `read`.
+ * @param irregular properties that are no variable's under its own name
  */
-export function byName(read: () => EnvConfig): (() => EnvConfig) & NamedVariables & OwnVariables {
+export function byName<Config extends object, Irregular extends keyof Config & string>(read: () => Config, irregular: readonly Irregular[]): ByName<Config, Irregular> {
   const lookUp: ProxyHandler<object> = {
     get(target, name, receiver): unknown {
       if (typeof name !== 'string' || !/^[A-Z][A-Z\d_]*$/.test(name)) return Reflect.get(target, name, receiver);
-      const config: Readonly<Record<string, unknown>> = read();
+      const config = read() as Readonly<Record<string, unknown>>;
       const property = propertyOf(name);
-      if (Object.hasOwn(config, property)) return config[property];
+      if (Object.hasOwn(config, property) && !(irregular as readonly string[]).includes(property)) return config[property];
       throw new Error(`envConfig.${name} is no variable of the service. For one of your own write: envConfig.get('${name}')`);
     },
   };
   const config = Object.assign(() => read(), { get: ownVariable });
   Object.setPrototypeOf(config, new Proxy(Function.prototype, lookUp));
-  return Object.freeze(config) as unknown as (() => EnvConfig) & NamedVariables & OwnVariables;
+  return Object.freeze(config) as unknown as ByName<Config, Irregular>;
 }

@@ -45,7 +45,7 @@ describe('the jobs\' knex', () => {
 
   it('can be mocked as a whole', () => {
     jest.doMock('../../fixtures/run-knex.js');
-    const mocked = jest.requireMock('./fixtures/run-knex.js').default;
+    const mocked = jest.requireMock('../../fixtures/run-knex.js').default;
     mocked.mockReturnValue('rows');
     expect(mocked('a')).toBe('rows');
     expect(jest.isMockFunction(mocked.transaction)).toBe(true);

@@ -10,8 +10,8 @@ import { uploadResultsToGCS } from '@commons/backend/jobs/shared/helpers.js';
 import * as envConfig from '@commons/backend/lib/env-config.js';
 import logger from '@commons/backend/lib/logging.js';
 import { packageRoot } from '@commons/backend/lib/process/package-root.js';
-import { inDryRun, TestRun } from '../helpers/test-scope.js';
-import { waitUntil } from '../helpers/wait-until.js';
+import { inDryRun, TestRun } from '../../helpers/test-scope.js';
+import { waitUntil } from '../../helpers/wait-until.js';
 
 jest.mock('@commons/backend/lib/logging.js');
 

@@ -2,8 +2,8 @@ import { createHash, randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { CRC32C } from '@google-cloud/storage';
 import { ObjectExistsError, openObjectStorage } from '@commons/backend/apis/object-storage/object-storage.js';
-import { type LoopbackServer, type Received, startLoopbackServer } from '../helpers/loopback-server.js';
-import { inDryRun, TestRun } from '../helpers/test-scope.js';
+import { type LoopbackServer, type Received, startLoopbackServer } from '../../helpers/loopback-server.js';
+import { inDryRun, TestRun } from '../../helpers/test-scope.js';
 
 jest.mock('@commons/backend/lib/logging.js');
 

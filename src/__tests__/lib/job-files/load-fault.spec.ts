@@ -6,9 +6,9 @@ import fc from 'fast-check';
 import knex from '@commons/backend/lib/knex.js';
 import { cannotBeLoaded } from '@commons/backend/lib/job-files/module.js';
 import { loadFaultForViewers } from '@commons/backend/lib/job-files/load-fault.js';
-import { callJob, killServiceProcesses, startServiceProcess } from '../helpers/service-process.js';
+import { callJob, killServiceProcesses, startServiceProcess } from '../../helpers/service-process.js';
 
-const ROOT = path.resolve(__dirname, '../../..');
+const ROOT = path.resolve(__dirname, '../../../..');
 const SECRETS = { password: 'hunter2secret', token: 'ya29.a0AfH6SMBx1234567890abcdef', email: 'jane.doe@patients.example', word: 'bareword99' };
 /** Those that are known for what they are wherever they stand. */
 const KNOWN = ['password', 'token'];

@@ -8,10 +8,10 @@ import knex from '@commons/backend/lib/knex.js';
 import { isNpi } from '@commons/backend/models/seed/npi.js';
 import { nameForm } from '@commons/backend/jobs/shared/same-person.js';
 import type { ClinicianMapping, Patient, User } from '@commons/backend/models/tables.js';
-import { patientFactory } from '../helpers/factories/patient-factory.js';
-import { userFactory } from '../helpers/factories/user-factory.js';
+import { patientFactory } from '../../helpers/factories/patient-factory.js';
+import { userFactory } from '../../helpers/factories/user-factory.js';
 
-const ROOT = path.resolve(__dirname, '../../..');
+const ROOT = path.resolve(__dirname, '../../../..');
 const TABLES = ['task', 'workflow', 'patient', 'clinician_mapping', 'market', 'user'];
 /** The states, the District of Columbia, and the Marshall Islands, which have US postal codes. */
 const MARKETS = 52;

@@ -1,5 +1,5 @@
 import knex from '@commons/backend/lib/knex.js';
-import { callJob, killServiceProcesses, startServiceProcess } from '../helpers/service-process.js';
+import { callJob, killServiceProcesses, startServiceProcess } from '../../helpers/service-process.js';
 
 const NAMES = [
   'Cookie', 'Set-Cookie', 'Authorization', 'Proxy-Authorization', 'X-Serverless-Authorization', 'X-Goog-Iap-Jwt-Assertion', 'X-Api-Key', 'X-Goog-Api-Key', 'X-Csrf-Token', 'X-Amz-Security-Token', 'X-Forwarded-Access-Token',

@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import request from 'supertest';
-import { testApp } from '../helpers/test-app.js';
+import { testApp } from '../../helpers/test-app.js';
 
 const app = testApp();
 

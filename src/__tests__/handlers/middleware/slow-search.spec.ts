@@ -1,7 +1,7 @@
 import request from 'supertest';
 import * as envConfigModule from '@commons/backend/lib/env-config.js';
 import knex from '@commons/backend/lib/knex.js';
-import { testApp } from '../helpers/test-app.js';
+import { testApp } from '../../helpers/test-app.js';
 
 // The server cuts every statement off early. What stands in DATABASE_URL goes over the service's own settings.
 const { databaseUrl, ...config } = envConfigModule.envConfig();

@@ -1,11 +1,11 @@
 import { mkdtempSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { callJob, killServiceProcesses, type ServiceProcess, startServiceProcess } from '../helpers/service-process.js';
+import { callJob, killServiceProcesses, type ServiceProcess, startServiceProcess } from '../../helpers/service-process.js';
 
 // Below src, so that the job files resolve the package's own name.
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync(path.join(__dirname, '../fixtures/live-'));
+  folder = mkdtempSync(path.join(__dirname, '../../fixtures/live-'));
 });
 afterEach(async () => {
   await killServiceProcesses();

@@ -3,8 +3,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { readEnvConfig } from '@commons/backend/lib/env-config.js';
 import knex from '@commons/backend/lib/knex.js';
-import { EmbeddedPostgresUser, killEmbeddedPostgresUsers } from '../helpers/embedded-postgres-user.js';
-import { killServiceProcesses, type ServiceProcess, startServiceProcess } from '../helpers/service-process.js';
+import { EmbeddedPostgresUser, killEmbeddedPostgresUsers } from '../../helpers/embedded-postgres-user.js';
+import { killServiceProcesses, type ServiceProcess, startServiceProcess } from '../../helpers/service-process.js';
 
 // The server's account has to reach it, and that may be another than ours.
 const dataFolder = realpathSync(mkdtempSync(path.join(os.tmpdir(), 'seed-on-start-spec-')));

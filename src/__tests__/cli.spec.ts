@@ -9,10 +9,10 @@ import knex from '@commons/backend/lib/knex.js';
 import { newRunId } from '@commons/backend/runs/records/run-id.js';
 import { BatchJob } from '@commons/backend/models/batch-job.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
-import { waitUntil } from '../helpers/wait-until.js';
+import { waitUntil } from './helpers/wait-until.js';
 
-const ROOT = path.resolve(__dirname, '../../..');
-const JOBS = path.join(__dirname, '../fixtures/cli-jobs');
+const ROOT = path.resolve(__dirname, '../..');
+const JOBS = path.join(__dirname, 'fixtures/cli-jobs');
 const running = new Set<ChildProcess>();
 
 interface Ended {
@@ -125,7 +125,7 @@ describe('run', () => {
     const [flag, help] = await Promise.all([job('run', 'echo-parameters', '--batch-size', 'many'), job('run', 'echo-parameters', '--help')]);
     expect(flag).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('--batch-size takes <number>, not "many".\nIts flags: --batch-size') });
     expect(help).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/--batch-size <number> +Rows a statement\. \(default: 100\)/) });
-    const source = { root: path.join(__dirname, '../fixtures'), importFile: (file: string) => import(file) };
+    const source = { root: path.join(__dirname, 'fixtures'), importFile: (file: string) => import(file) };
     await expect(runCommand(source, 'no-such-job', [])).rejects.toThrow(/^there is no job "no-such-job"\. There are: .*, no-op, /);
     await expect(runCommand(source, '--dry-run', ['echo-parameters'])).rejects.toThrow("the job's name comes first");
     await expect(showCommand(source, 'newest', {})).rejects.toThrow('"newest" is no run\'s id');

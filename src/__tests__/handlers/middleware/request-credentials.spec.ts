@@ -3,8 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { readAuthConfig } from '@commons/backend/lib/auth/auth-config.js';
 import { createAuthenticator } from '@commons/backend/lib/auth/authenticator.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
-import { AUDIENCE, startTokenIssuer, type TokenIssuer } from '../helpers/token-issuer.js';
-import { testApp, testRegistry } from '../helpers/test-app.js';
+import { AUDIENCE, startTokenIssuer, type TokenIssuer } from '../../helpers/token-issuer.js';
+import { testApp, testRegistry } from '../../helpers/test-app.js';
 
 const SIGNATURE = 'SIGNATURE_REMOVED_BY_GOOGLE';
 const IAP_AUDIENCE = '/projects/123456789/global/backendServices/987654321';
