@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import path from 'node:path';
+import { programOver } from './built-program.js';
 import { waitUntil } from './wait-until.js';
 
 const ROOT = path.resolve(__dirname, '../../..');
@@ -17,11 +18,15 @@ export interface ServiceProcess {
 
 const running = new Set<ChildProcess>();
 
-/** Starts the service over the fixture jobs on a free port; resolves when it listens, and is ready unless told otherwise. */
+/**
+ * Starts the service over JOBS_FOLDER, by default the fixture jobs, on a free port. Resolves when it listens, and is ready
+ * unless told otherwise.
+ */
 export async function startServiceProcess(env: NodeJS.ProcessEnv = {}, { untilReady = true, arguments: args = [] }: { untilReady?: boolean; arguments?: string[] } = {}): Promise<ServiceProcess> {
-  const child = spawn(process.execPath, ['--import', 'tsx', path.join(ROOT, 'src/server.ts'), ...args], {
+  const program = programOver(env.JOBS_FOLDER ?? FIXTURE_JOBS, 'src/server.ts', ...args);
+  const child = spawn(process.execPath, program.args, {
     cwd: ROOT,
-    env: { ...process.env, PORT: '0', JOBS_FOLDER: FIXTURE_JOBS, LOG_LEVEL: 'debug', NO_COLOR: '1', ...env },
+    env: { ...process.env, PORT: '0', LOG_LEVEL: 'debug', NO_COLOR: '1', ...env, JOBS_FOLDER: program.jobsFolder },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   running.add(child);
