@@ -1,4 +1,5 @@
-import { chmod, copyFile, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, cp, mkdtemp, readdir, rm, symlink } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { build, stop } from 'esbuild';
@@ -6,6 +7,8 @@ import { processExists } from '../../lib/embedded-postgres/postmaster.js';
 
 const ROOT = path.resolve(__dirname, '../../..');
 const SOURCE = path.join(ROOT, 'src');
+const COPIED = ['package.json', 'bench'];
+const RESULTS = path.join(ROOT, 'bench/results');
 const PREFIX = 'commons-backend-build-';
 
 /**
@@ -19,7 +22,8 @@ export async function buildForProcesses(): Promise<void> {
   process.env.TEST_BUILD = folder;
   // Some processes run as another user, who must be able to read it.
   await chmod(folder, 0o755);
-  await copyFile(path.join(ROOT, 'package.json'), path.join(folder, 'package.json'));
+  // bench too, since what it serves must resolve the package's name to this build.
+  for (const name of COPIED) if (existsSync(path.join(ROOT, name))) await cp(path.join(ROOT, name), path.join(folder, name), { recursive: true, filter: (file) => file !== RESULTS });
   for (const name of ['node_modules', 'data']) await symlink(path.join(ROOT, name), path.join(folder, name));
   const files = (await readdir(SOURCE, { recursive: true })).filter((file) => file.endsWith('.ts') && !file.endsWith('.spec.ts'));
   await build({

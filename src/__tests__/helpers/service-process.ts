@@ -55,6 +55,12 @@ export async function killServiceProcesses(): Promise<void> {
   })));
 }
 
-/** POSTs JSON to a job of the service. */
-export const callJob = (service: ServiceProcess, slug: string, body: unknown = {}, headers: Record<string, string> = {}): Promise<Response> =>
-  fetch(`${service.url}/jobs/${slug}`, { method: 'POST', headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(body) });
+/**
+ * POSTs JSON to a job of the service. The answer has arrived whole: one of which nobody reads the end would hold its connection
+ * for good, and with it the worker that Jest wants to end.
+ */
+export async function callJob(service: ServiceProcess, slug: string, body: unknown = {}, headers: Record<string, string> = {}): Promise<Response> {
+  const answer = await fetch(`${service.url}/jobs/${slug}`, { method: 'POST', headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(body) });
+  const bytes = await answer.arrayBuffer();
+  return new Response(bytes.byteLength === 0 ? null : bytes, { status: answer.status, statusText: answer.statusText, headers: answer.headers });
+}
