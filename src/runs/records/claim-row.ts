@@ -94,7 +94,7 @@ const rowsOf = async (statement: Statement): Promise<readonly ClaimedRow[]> => (
 const claimed = ({ id, attempt, cursor, onlyKeys }: ClaimedRow): Claimed => ({ kind: 'claimed', id, attempt, cursor: cursor ?? undefined, onlyKeys: onlyKeys ?? undefined });
 
 /** What a person asks for of a run that has ended badly: its next attempt. */
-export interface Restart extends Pick<NewRun, 'id' | 'jobName' | 'trigger' | 'isDryRun' | 'requestedBy' | 'audit'> {
+export interface Restart extends Pick<NewRun, 'id' | 'jobName' | 'trigger' | 'isDryRun' | 'requestedBy' | 'isAlone' | 'audit'> {
   readonly taking: Pick<Taking, 'id' | 'from' | 'keepsPlace'>;
 }
 
