@@ -43,7 +43,8 @@ export async function prepareRun(job: Job, { request, ...call }: JobCall): Promi
   const work: Work = { perform: () => handler(request ?? requestWith(job.slug, body)) };
   if (!RequestBody) return { start, work };
   const checked = await checkBody(job, start, kept, RequestBody, wish);
-  return 'fault' in checked ? { start: { ...start, lines: checked.lines }, work: checked } : { start: { ...start, ...checked }, work };
+  if ('fault' in checked) return { start: { ...start, lines: checked.lines }, work: { fault: checked.fault } };
+  return { start: { ...start, ...checked }, work };
 }
 
 async function tryLoad(job: Job): Promise<{ readonly job: LoadedJob } | { readonly fault: unknown }> {
