@@ -18,12 +18,11 @@ const USAGE = `npm run torture -- [tokens] [slugs] [bodies] [at-once] [canary] [
 What hostile callers get, from the built service over HTTP. Exits with 1 when a bound is missed. Without a name: all of it.
   --quick       smaller, for CI: the same kinds, fewer of each, and times that a loaded machine reaches
   --seed <n>    the same seed, the same requests
-  --source      runs src/ and not the build
 `;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { quick: { type: 'boolean', default: false }, help: { type: 'boolean', default: false }, source: { type: 'boolean', default: false }, seed: { type: 'string' } },
+  options: { quick: { type: 'boolean', default: false }, help: { type: 'boolean', default: false }, seed: { type: 'string' } },
 });
 
 const seed = Number(values.seed ?? Date.now() % 1_000_000);
@@ -50,7 +49,7 @@ async function main(): Promise<void> {
   }
   const { cpu, cores, node, platform } = machineFacts();
   console.log(`${cpu}, ${cores} cores, Node ${node}, ${platform}; seed ${seed}\n`);
-  const ground = await openGround({ fromSource: values.source });
+  const ground = await openGround();
   const verdicts: Verdict[] = [];
   try {
     for (const name of names) {

@@ -29,8 +29,7 @@ export interface Ground {
 /** The jobs that do no harm by themselves. */
 export const JOBS = inProject('bench/torture/jobs');
 
-/** @param fromSource runs src/ through tsx in place of the build, so that nothing need be built */
-export async function openGround({ fromSource }: { fromSource: boolean }): Promise<Ground> {
+export async function openGround(): Promise<Ground> {
   // Inside the project, so that job files in it find the package by its name.
   const folder = inProject(`.data/torture-${process.pid}`);
   mkdirSync(folder, { recursive: true });
@@ -40,9 +39,8 @@ export async function openGround({ fromSource }: { fromSource: boolean }): Promi
     database,
     async serve({ jobs, env, nodeArgs = [] }) {
       const built = ours(folder, jobs, nodeArgs);
-      const args = fromSource ? [...nodeArgs, '--import', inProject('node_modules/tsx/dist/loader.mjs'), inProject('src/server.ts')] : built.args;
       const printed: Buffer[] = [];
-      const server = await startServer({ ...built, args, env: { ...built.env, DEPLOYMENT: 'production', ...env }, onOutput: (text) => void printed.push(text) });
+      const server = await startServer({ ...built, env: { ...built.env, DEPLOYMENT: 'production', ...env }, onOutput: (text) => void printed.push(text) });
       await server.ready;
       return { ...server, output: () => Buffer.concat(printed).toString() };
     },

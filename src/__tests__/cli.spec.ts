@@ -9,6 +9,7 @@ import knex from '@commons/backend/lib/knex.js';
 import { newRunId } from '@commons/backend/runs/records/run-id.js';
 import { BatchJob } from '@commons/backend/models/batch-job.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
+import { built, builtProgram } from './helpers/built-program.js';
 import { waitUntil } from './helpers/wait-until.js';
 
 const ROOT = path.resolve(__dirname, '../..');
@@ -30,9 +31,9 @@ interface StartOptions {
 
 /** The real command line in a process of its own, over the fixture jobs and this spec's database. */
 function start(args: readonly string[], { env = {}, stdin = '', readAfter = 0 }: StartOptions = {}) {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli.ts', ...args], {
+  const child = spawn(process.execPath, builtProgram('src/cli.ts', ...args), {
     cwd: ROOT,
-    env: { ...process.env, JOBS_FOLDER: JOBS, LOG_LEVEL: 'info', NO_COLOR: '1', ...env },
+    env: { ...process.env, JOBS_FOLDER: built(JOBS), LOG_LEVEL: 'info', NO_COLOR: '1', ...env },
     stdio: 'pipe',
   });
   running.add(child);
@@ -150,7 +151,7 @@ describe('run', () => {
 
   it('records a job that cannot be loaded as a failed run, and says why', async () => {
     const ended = await job('run', 'broken', '--limit', '5');
-    expect(ended).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(/broken\.ts cannot be loaded: broken at its top level/) });
+    expect(ended).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(/broken\.js cannot be loaded: broken at its top level/) });
     expect(await recordedRun(ended)).toMatchObject({ jobName: 'broken', status: 'failed', trigger: 'cli' });
   });
 });
@@ -191,7 +192,7 @@ describe('list', () => {
     expect(table).toMatchObject({ code: 0, stderr: '' });
     expect(table.stdout).toMatch(/^JOB +STATUS +NEWEST RUN +DESCRIPTION\n/);
     expect(table.stdout).toMatch(/^echo-parameters +ok +\w+ 2\S+Z +Gives back what it was called with\.$/m);
-    expect(table.stdout).toMatch(/^broken +broken .*broken\.ts cannot be loaded: broken at its top level$/m);
+    expect(table.stdout).toMatch(/^broken +broken .*broken\.js cannot be loaded: broken at its top level$/m);
     const jobs: { slug: string; status: string; error?: string; newestRun: { trigger: string } | null }[] = JSON.parse(json.stdout);
     expect(jobs.map(({ slug, status }) => `${slug} ${status}`)).toEqual(['Not_A_Slug broken', 'broken broken', 'echo-parameters ok', 'end-somehow ok', 'wait-for-stop ok']);
     expect(jobs.find(({ slug }) => slug === 'echo-parameters')?.newestRun).toMatchObject({ trigger: 'cli' });

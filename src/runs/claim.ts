@@ -84,9 +84,9 @@ async function started(row: Claiming): Promise<Claim> {
   }
 }
 
-async function restarted({ id, jobName, trigger, isDryRun, requestedBy, audit }: Claiming, restart: NonNullable<RunStart['restart']>): Promise<Claimed> {
+async function restarted({ id, jobName, trigger, isDryRun, requestedBy, isAlone, audit }: Claiming, restart: NonNullable<RunStart['restart']>): Promise<Claimed> {
   const taking = { id: restart.id, from: restartable, keepsPlace: restart.keepCursor };
-  const claim = await claimNextAttempt({ id, jobName, trigger, isDryRun, requestedBy, audit, taking }).catch((cause: unknown) => {
+  const claim = await claimNextAttempt({ id, jobName, trigger, isDryRun, requestedBy, isAlone, audit, taking }).catch((cause: unknown) => {
     throw isOverlap(cause) ? overlapRefused() : notRecorded(cause);
   });
   if (!claim) throw new ServiceError(409, `Only a run that is ${restartable.join(', ')} can be started again.`);

@@ -43,7 +43,7 @@ export async function prepareRun(job: Job, { request, ...call }: JobCall): Promi
   const work: Work = { perform: () => handler(request ?? requestWith(job.slug, body)) };
   if (!RequestBody) return { start, work };
   const checked = await checkBody(job, start, kept, RequestBody, wish);
-  if ('fault' in checked) return { start: { ...start, lines: checked.lines }, work: checked };
+  if ('fault' in checked) return { start: { ...start, lines: checked.lines }, work: { fault: checked.fault } };
   const { parsed, ...found } = checked;
   return { start: { ...start, ...found }, work: handled ? { perform: () => handled.perform(parsed) } : work };
 }

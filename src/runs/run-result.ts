@@ -40,7 +40,7 @@ export class RunSkipped extends ServiceError {
     /** The run that was in its way; undefined when that has ended meanwhile. */
     readonly activeRunId: string | undefined,
   ) {
-    super(409, ANOTHER_IS_ACTIVE);
+    super(409, activeRunId === undefined ? ANOTHER_IS_ACTIVE : `${ANOTHER_IS_ACTIVE} The active one is ${activeRunId}.`);
   }
 }
 

@@ -3,6 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import knex from '@commons/backend/lib/knex.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
+import { built, builtProgram } from '../helpers/built-program.js';
 import { doneIds, useItemTable } from '../helpers/item-table.js';
 import { untilLost } from '../helpers/until-lost.js';
 import { untilRunning } from '../helpers/until-running.js';
@@ -20,8 +21,8 @@ interface Ended {
 
 /** The real command line in a process of its own, without a terminal, over the fixture jobs and this spec's database. */
 function start(...args: string[]): { child: ChildProcess; ended: Promise<Ended> } {
-  const env = { ...process.env, JOBS_FOLDER: JOBS, LOG_LEVEL: 'error', NO_COLOR: '1', RUN_LEASE: '2s' };
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli.ts', ...args], { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const env = { ...process.env, JOBS_FOLDER: built(JOBS), LOG_LEVEL: 'error', NO_COLOR: '1', RUN_LEASE: '2s' };
+  const child = spawn(process.execPath, builtProgram('src/cli.ts', ...args), { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] });
   running.add(child);
   const text = { stdout: '', stderr: '' };
   child.stdout.on('data', (part: Buffer) => (text.stdout += part.toString()));

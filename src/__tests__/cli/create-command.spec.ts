@@ -32,11 +32,12 @@ const jobs = () => path.join(checkout, 'src/jobs');
 const read = (file: string) => readFileSync(path.join(jobs(), file), 'utf8');
 
 /** Ends with the exit code and all that it printed. */
-const ran = (file: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
-  promisify(execFile)(process.execPath, [path.join(checkout, 'node_modules', file), ...args], { cwd: checkout, env: { ...process.env, NO_COLOR: '1', ...env }, maxBuffer: 1e8 })
+const ran = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
+  promisify(execFile)(process.execPath, args, { cwd: checkout, env: { ...process.env, NO_COLOR: '1', ...env }, maxBuffer: 1e8 })
     .then(({ stdout, stderr }) => ({ code: 0, output: stdout + stderr }), (error: { code: number; stdout: string; stderr: string }) => ({ code: error.code, output: error.stdout + error.stderr }));
 
-const cli = (...args: string[]) => ran('tsx/dist/cli.mjs', ['src/cli.ts', ...args]);
+const ranSource = (file: string, ...args: string[]) => ran(['--import', 'tsx', file, ...args]);
+const cli = (...args: string[]) => ranSource('src/cli.ts', ...args);
 
 describe('what create writes', () => {
   beforeAll(async () => {
@@ -61,15 +62,16 @@ describe('what create writes', () => {
 
   it('passes the linter and the type check unchanged', async () => {
     const files = made().flatMap((file) => [`src/jobs/${file}`, `src/jobs/__tests__/${file.replace('.ts', '.spec.ts')}`]);
-    expect(await ran('oxlint/bin/oxlint', files)).toEqual({ code: 0, output: expect.stringContaining('0 warnings and 0 errors') });
+    expect(await ran(['node_modules/oxlint/bin/oxlint', ...files])).toEqual({ code: 0, output: expect.stringContaining('0 warnings and 0 errors') });
     // It would see a fault.
     writeFileSync(path.join(checkout, 'src/faulty.ts'), 'export const n: number = "x";\n');
-    expect(await ran('oxlint/bin/oxlint', ['src/faulty.ts'])).toEqual({ code: 1, output: expect.stringContaining('TS2322') });
+    expect(await ran(['node_modules/oxlint/bin/oxlint', 'src/faulty.ts'])).toEqual({ code: 1, output: expect.stringContaining('TS2322') });
   }, 120_000);
 
   it('passes its own test unchanged, on tables of any name', async () => {
     const { JEST_WORKER_ID: _worker, TEST_POSTGRES_RUN: _run, DATABASE_URL: _url, ...env } = process.env;
-    const jest = spawn(process.execPath, [path.join(checkout, 'node_modules/jest/bin/jest.js'), 'src/jobs', '--json'], {
+    // In one process: each worker would transpile all of it anew.
+    const jest = spawn(process.execPath, [path.join(checkout, 'node_modules/jest/bin/jest.js'), 'src/jobs', '--json', '--runInBand'], {
       cwd: checkout, env: { ...env, TEST_DATABASE_URL: process.env.TEST_POSTGRES_URL }, stdio: ['ignore', 'pipe', 'pipe'],
     });
     let [stdout, stderr] = ['', ''];
@@ -156,7 +158,7 @@ describe('on the command line', () => {
 
   it('create asks for the kind, the name, the table and the column, and lets go', async () => {
     cpSync(path.join(__dirname, '../fixtures/ask-for-job-process.ts'), path.join(checkout, 'src/__tests__/fixtures/ask-for-job-process.ts'));
-    const type = (...keys: string[]) => ran('tsx/dist/cli.mjs', ['src/__tests__/fixtures/ask-for-job-process.ts', ...keys]);
+    const type = (...keys: string[]) => ranSource('src/__tests__/fixtures/ask-for-job-process.ts', ...keys);
     const DOWN = '\u001b[B';
     const [answered, left] = await Promise.all([type(`${DOWN}${DOWN}\r`, 'patient-lists\r', '\r', 'email\r'), type('\r', '\u0003')]);
     expect(answered).toEqual({ code: 0, output: '{"words":["export","patient-lists"],"table":"patient","column":"email"}\n' });

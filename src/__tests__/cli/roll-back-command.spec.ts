@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import pg from 'pg';
+import { builtProgram } from '../helpers/built-program.js';
 import { administer, createDatabase, dropDatabase, runName, urlOf } from '../helpers/test-postgres.js';
 
 const ROOT = path.resolve(__dirname, '../../..');
@@ -12,7 +13,7 @@ let client: pg.Client;
 
 /** The real command line in a process of its own, without a terminal. */
 function job(args: string[], env: NodeJS.ProcessEnv = {}): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli.ts', ...args], {
+  const child = spawn(process.execPath, builtProgram('src/cli.ts', ...args), {
     cwd: ROOT, env: { ...process.env, DATABASE_URL: urlOf(database), LOG_LEVEL: 'error', NO_COLOR: '1', ...env }, stdio: ['ignore', 'pipe', 'pipe'],
   });
   const text = { stdout: '', stderr: '' };

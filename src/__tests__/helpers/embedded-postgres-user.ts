@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import path from 'node:path';
 import readline from 'node:readline';
+import { builtProgram } from './built-program.js';
 
 const ROOT = path.resolve(__dirname, '../../..');
-const SCRIPT = path.resolve(__dirname, '../fixtures/embedded-postgres-user.ts');
 
 interface Answer {
   readonly rows?: unknown[][];
@@ -22,7 +22,7 @@ export class EmbeddedPostgresUser {
   readonly #lines: AsyncIterator<string>;
 
   constructor(dataFolder: string, { settings = [], ...options }: { settings?: string[]; env?: NodeJS.ProcessEnv; uid?: number; gid?: number } = {}) {
-    const args = ['--import', 'tsx', SCRIPT, dataFolder, ...settings];
+    const args = builtProgram('src/__tests__/fixtures/embedded-postgres-user.ts', dataFolder, ...settings);
     const child = spawn(process.execPath, args, { ...options, cwd: ROOT, stdio: ['pipe', 'pipe', 'inherit'] });
     // A process that was killed takes no more questions; the answer says so.
     child.stdin.on('error', () => undefined);

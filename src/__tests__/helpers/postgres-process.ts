@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import path from 'node:path';
 import pg from 'pg';
+import { builtProgram } from './built-program.js';
 import { waitUntil } from './wait-until.js';
 
 const ROOT = path.resolve(__dirname, '../../..');
@@ -13,8 +14,7 @@ export class PostgresProcess {
   constructor(readonly dataFolder: string) {}
 
   async start(): Promise<void> {
-    const script = path.join(ROOT, 'src/__tests__/fixtures/postgres-process.ts');
-    const child = spawn(process.execPath, ['--import', 'tsx', script, this.dataFolder], { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, builtProgram('src/__tests__/fixtures/postgres-process.ts', this.dataFolder), { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
     this.#child = child;
     let output = '';
     child.stdout.on('data', (part: Buffer) => (output += part.toString()));

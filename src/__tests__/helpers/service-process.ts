@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import path from 'node:path';
+import { programOver } from './built-program.js';
 import { waitUntil } from './wait-until.js';
 
 const ROOT = path.resolve(__dirname, '../../..');
@@ -17,11 +18,15 @@ export interface ServiceProcess {
 
 const running = new Set<ChildProcess>();
 
-/** Starts the service over the fixture jobs on a free port; resolves when it listens, and is ready unless told otherwise. */
+/**
+ * Starts the service over JOBS_FOLDER, by default the fixture jobs, on a free port. Resolves when it listens, and is ready
+ * unless told otherwise.
+ */
 export async function startServiceProcess(env: NodeJS.ProcessEnv = {}, { untilReady = true, arguments: args = [] }: { untilReady?: boolean; arguments?: string[] } = {}): Promise<ServiceProcess> {
-  const child = spawn(process.execPath, ['--import', 'tsx', path.join(ROOT, 'src/server.ts'), ...args], {
+  const program = programOver(env.JOBS_FOLDER ?? FIXTURE_JOBS, 'src/server.ts', ...args);
+  const child = spawn(process.execPath, program.args, {
     cwd: ROOT,
-    env: { ...process.env, PORT: '0', JOBS_FOLDER: FIXTURE_JOBS, LOG_LEVEL: 'debug', NO_COLOR: '1', ...env },
+    env: { ...process.env, PORT: '0', LOG_LEVEL: 'debug', NO_COLOR: '1', ...env, JOBS_FOLDER: program.jobsFolder },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   running.add(child);
@@ -50,6 +55,12 @@ export async function killServiceProcesses(): Promise<void> {
   })));
 }
 
-/** POSTs JSON to a job of the service. */
-export const callJob = (service: ServiceProcess, slug: string, body: unknown = {}, headers: Record<string, string> = {}): Promise<Response> =>
-  fetch(`${service.url}/jobs/${slug}`, { method: 'POST', headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(body) });
+/**
+ * POSTs JSON to a job of the service. The answer has arrived whole: one of which nobody reads the end would hold its connection
+ * for good, and with it the worker that Jest wants to end.
+ */
+export async function callJob(service: ServiceProcess, slug: string, body: unknown = {}, headers: Record<string, string> = {}): Promise<Response> {
+  const answer = await fetch(`${service.url}/jobs/${slug}`, { method: 'POST', headers: { 'Content-Type': 'application/json', ...headers }, body: JSON.stringify(body) });
+  const bytes = await answer.arrayBuffer();
+  return new Response(bytes.byteLength === 0 ? null : bytes, { status: answer.status, statusText: answer.statusText, headers: answer.headers });
+}

@@ -7,8 +7,9 @@ const ROOT = path.resolve(__dirname, '../../..');
 const SETTINGS = ['fsync=off', 'synchronous_commit=off', 'full_page_writes=off', 'max_connections=300'];
 
 /**
- * Jest's globalSetup: starts a Postgres, or takes the one of TEST_DATABASE_URL, and makes on it a migrated database for
- * the spec files to copy. Any number of `npm test` at once share one server.
+ * Jest's globalSetup: builds what specs run in processes of their own. It starts a Postgres, or takes the one of
+ * TEST_DATABASE_URL, and makes on it a migrated database for the spec files to copy. Any number of `npm test` at once share one
+ * server.
  */
 export default async function startTestPostgres(): Promise<void> {
   // Jest resolves what a globalSetup imports by Node, to which ./file.js is not ./file.ts. tsx teaches it that.
@@ -16,6 +17,8 @@ export default async function startTestPostgres(): Promise<void> {
   try {
     const testPostgres = await import('./test-postgres.js');
     const { migrate } = await import('../../lib/database/migrate.js');
+    const { buildForProcesses } = await import('./build-for-processes.js');
+    await buildForProcesses();
     const { url, release } = await findServer();
     globalThis.releaseTestPostgres = release;
 

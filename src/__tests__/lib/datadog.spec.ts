@@ -4,7 +4,7 @@ import { promisify } from 'node:util';
 import { closeDatadog, increment, timing, trackEvent } from '@commons/backend/lib/datadog.js';
 import * as envConfig from '@commons/backend/lib/env-config.js';
 import logger from '@commons/backend/lib/logging.js';
-import { packageRoot } from '@commons/backend/lib/process/package-root.js';
+import { buildRoot, builtScript } from '../helpers/built-program.js';
 import { inDryRun } from '../helpers/test-scope.js';
 import { waitUntil } from '../helpers/wait-until.js';
 
@@ -113,6 +113,6 @@ it('opens another socket after it was closed', async () => {
 it('keeps no process alive, and what was sent before its end arrives', async () => {
   const script = "(await import('@commons/backend/lib/datadog.js')).trackEvent({ title: 'last', text: 'word' })";
   const env = { ...process.env, DD_AGENT_HOST: '127.0.0.1', DD_DOGSTATSD_PORT: String(agent.address().port) };
-  await promisify(execFile)(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], { cwd: packageRoot(), env, timeout: 25_000 });
+  await promisify(execFile)(process.execPath, builtScript(script), { cwd: buildRoot(), env, timeout: 25_000 });
   expect((await received(1))[0]).toMatch(/^_e\{4,4\}:last\|word/);
 }, 40_000);

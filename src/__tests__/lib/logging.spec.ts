@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { z } from 'zod';
 import logger from '@commons/backend/lib/logging.js';
 import { type LogLine, runInScope } from '@commons/backend/lib/run-scope.js';
+import { builtProgram } from '../helpers/built-program.js';
 import { anything } from '../helpers/hostile.js';
 import { TestRun } from '../helpers/test-scope.js';
 
@@ -14,7 +15,7 @@ const ROOT = path.resolve(__dirname, '../../..');
 
 /** Runs one scenario of fixtures/logging-process.ts. */
 function runProcess(scenario: string, env: NodeJS.ProcessEnv = {}, { closeStdout = false } = {}) {
-  const child = spawn(process.execPath, ['--import', 'tsx', path.join(__dirname, '../fixtures/logging-process.ts'), scenario], {
+  const child = spawn(process.execPath, builtProgram('src/__tests__/fixtures/logging-process.ts', scenario), {
     cwd: ROOT,
     env: { PATH: process.env.PATH, LOG_LEVEL: 'info', ...env },
   });

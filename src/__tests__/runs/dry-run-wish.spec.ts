@@ -10,6 +10,7 @@ import { currentRun } from '@commons/backend/lib/run-scope.js';
 import { onlyFinished } from '@commons/backend/runs/run-result.js';
 import { runJob } from '@commons/backend/runs/run-job.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
+import { built, builtProgram } from '../helpers/built-program.js';
 import { waitUntil } from '../helpers/wait-until.js';
 import { testApp } from '../helpers/test-app.js';
 
@@ -128,8 +129,8 @@ describe('a body that asks for a dry run', () => {
 
   it('is refused on the command line too', async () => {
     const root = path.resolve(__dirname, '../../..');
-    const env = { ...process.env, JOBS_FOLDER: path.join(__dirname, '../fixtures/jobs'), NO_COLOR: '1' };
-    const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli.ts', 'run', 'strips-dry-run', '--body', '{"isDryRun":true}'], { cwd: root, env });
+    const env = { ...process.env, JOBS_FOLDER: built('src/__tests__/fixtures/jobs'), NO_COLOR: '1' };
+    const child = spawn(process.execPath, builtProgram('src/cli.ts', 'run', 'strips-dry-run', '--body', '{"isDryRun":true}'), { cwd: root, env });
     let stderr = '';
     child.stderr.on('data', (part: Buffer) => (stderr += part.toString()));
     const code = await new Promise((resolve) => child.once('close', resolve));

@@ -1,7 +1,10 @@
 import request from 'supertest';
+import { uuidv7 } from 'uuidv7';
+import { recorderPool } from '@commons/backend/lib/database/service-pools.js';
 import knex from '@commons/backend/lib/knex.js';
 import { nextTime } from '@commons/backend/lib/job-files/config.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
+import { createBatchJobRun } from '../helpers/factories/batch-job-run-factory.js';
 import { callJob, killServiceProcesses, startServiceProcess } from '../helpers/service-process.js';
 import { testApp } from '../helpers/test-app.js';
 import { untilRunning } from '../helpers/until-running.js';
@@ -92,6 +95,53 @@ describe("a job whose config.overlap is 'skip'", () => {
     await knex('batch_job_run').where('status', 'running').update({ leaseUntil: knex.raw("now() - interval '1 s'") });
     await BatchJobRun.markLost();
     expect((await post(`/jobs/${JOB}`)).body).toEqual({ ran: true });
+  });
+});
+
+describe("a delivery whose run was lost, of a job whose config.overlap is 'skip'", () => {
+  const HEADERS = scheduled('2026-11-23T06:00:00Z');
+  const key = `${JOB}/${JOB}@2026-11-23T06:00:00.000Z`;
+  const insertRun = async (columns: object) =>
+    String((await createBatchJobRun({ jobName: JOB, overlapKey: JOB, status: 'running', finishedAt: null, leaseUntil: knex.raw("now() + interval '1 h'"), ...columns })).id);
+
+  async function expectToldToComeAgain(answer: request.Response, lost: string): Promise<void> {
+    expect([answer.status, answer.headers['retry-after']]).toEqual([503, '5']);
+    expect(answer.body.detail).toContain('Another run of this job is active');
+    expect(await BatchJobRun.find(lost)).toMatchObject({ status: 'lost', attempt: 1 });
+    expect(await runs()).toHaveLength(2);
+  }
+
+  it('is told to come again while another run of the job is active, at once, and runs once that has ended', async () => {
+    const lost = await insertRun({ status: 'lost', deliveryKey: key });
+    const other = await insertRun({});
+    const claims = jest.spyOn(recorderPool, 'query');
+    const answer = await post(`/jobs/${JOB}`, {}, HEADERS);
+    const taken = claims.mock.calls.filter(([{ name }]) => name?.startsWith('take-run'));
+    claims.mockRestore();
+    expect(taken).toHaveLength(1);
+    await expectToldToComeAgain(answer, lost);
+    await knex('batch_job_run').where({ id: other }).update({ status: 'succeeded' });
+    expect((await post(`/jobs/${JOB}`, {}, HEADERS)).body).toEqual({ ran: true });
+    expect(await BatchJobRun.find(lost)).toMatchObject({ status: 'succeeded', attempt: 2 });
+  });
+
+  it('is told so too when it waited for its run, which was lost meanwhile, and another has begun', async () => {
+    const own = await insertRun({ deliveryKey: key });
+    const statuses = jest.spyOn(recorderPool, 'query');
+    const answer = post(`/jobs/${JOB}`, {}, HEADERS).then((done) => done);
+    await waitUntil('it waits', () => statuses.mock.calls.some(([{ text }]) => text.startsWith('select id, status from batch_job_run')));
+    statuses.mockRestore();
+    await knex.transaction(async (trx) => {
+      await trx('batch_job_run').where({ id: own }).update({ status: 'lost', finishedAt: trx.fn.now() });
+      await trx('batch_job_run').insert({ id: uuidv7(), jobName: JOB, trigger: 'http', overlapKey: JOB, status: 'running', leaseUntil: trx.raw("now() + interval '1 h'") });
+    });
+    await expectToldToComeAgain(await answer, own);
+  });
+
+  it('is alone by the config of today, though its first attempt was not', async () => {
+    const lost = await insertRun({ status: 'lost', deliveryKey: key, overlapKey: null, isDryRun: true });
+    await insertRun({});
+    await expectToldToComeAgain(await post(`/jobs/${JOB}`, {}, HEADERS), lost);
   });
 });
 

@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import knex from '@commons/backend/lib/knex.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
+import { built, builtProgram } from '../helpers/built-program.js';
 import { callJob, killServiceProcesses, type ServiceProcess, startServiceProcess } from '../helpers/service-process.js';
 import { waitUntil } from '../helpers/wait-until.js';
 
@@ -103,8 +104,8 @@ describe('a token', () => {
 describe('on the command line', () => {
   const job = (env: NodeJS.ProcessEnv, ...args: string[]) =>
     new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
-      const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli.ts', ...args], {
-        cwd: ROOT, env: { ...process.env, JOBS_FOLDER: JOBS, LOG_LEVEL: 'debug', NO_COLOR: '1', ...env }, stdio: ['ignore', 'pipe', 'pipe'],
+      const child = spawn(process.execPath, builtProgram('src/cli.ts', ...args), {
+        cwd: ROOT, env: { ...process.env, JOBS_FOLDER: built(JOBS), LOG_LEVEL: 'debug', NO_COLOR: '1', ...env }, stdio: ['ignore', 'pipe', 'pipe'],
       });
       const output = { stdout: '', stderr: '' };
       child.stdout.on('data', (part: Buffer) => (output.stdout += part.toString()));

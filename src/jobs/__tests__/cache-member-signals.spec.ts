@@ -3,6 +3,7 @@ import path from 'node:path';
 import supertest from 'supertest';
 import { type BigQueryServer, startBigQueryServer } from '@commons/backend/__tests__/helpers/bigquery-server.js';
 import { buildRequest } from '@commons/backend/__tests__/helpers/build-request.js';
+import { builtProgram } from '@commons/backend/__tests__/helpers/built-program.js';
 import { memberSignalFactory } from '@commons/backend/__tests__/helpers/factories/member-signal-factory.js';
 import { testApp, testRegistry } from '@commons/backend/__tests__/helpers/test-app.js';
 import { waitUntil } from '@commons/backend/__tests__/helpers/wait-until.js';
@@ -223,7 +224,7 @@ describe("cache-member-signals with Google's client", () => {
     new Promise<{ code: number; output: string }>((resolve) => {
       execFile(
         process.execPath,
-        ['--import', 'tsx', 'src/cli.ts', 'run', 'cache-member-signals', '--body', JSON.stringify(body)],
+        builtProgram('src/cli.ts', 'run', 'cache-member-signals', '--body', JSON.stringify(body)),
         { cwd: packageRoot(), env: { ...process.env, BIGQUERY_PROJECT: 'a-project', BIGQUERY_ENDPOINT: server.origin, LOG_LEVEL: 'silent', ...env } },
         (error, stdout, stderr) => resolve({ code: Number(error?.code ?? 0), output: stdout + stderr }),
       );

@@ -8,7 +8,7 @@ import { isForeignKeyViolation, isRefusedData } from '../../lib/errors/postgres-
 import { makeLargeRuns, makeRun, makeRuns, takeRun, type Taking } from './claim-statement.js';
 import { findOrCreateByName, forgetJob, isKnownJob } from './job-rows.js';
 import type { NewRun } from './new-run.js';
-import { abandonClaim, findClaimed } from './doubtful-claim.js';
+import { abandonClaim, type ClaimedRun, findClaimed } from './doubtful-claim.js';
 import { redeliverable } from './run-status.js';
 import { type Skipped, skipRun } from './skip.js';
 
@@ -52,7 +52,7 @@ export async function claimRow(run: Claiming): Promise<Claim> {
 
 async function claim(run: Claiming): Promise<Claim> {
   if (run.delivery || run.isAlone) return withoutDoubt(run.id, () => claimOne(run));
-  await starts.add(run, envConfig().databaseAcquireTimeout);
+  await clearedUp(run.id, starts.add(run, envConfig().databaseAcquireTimeout));
   return { kind: 'claimed', id: run.id, attempt: 1 };
 }
 
@@ -75,11 +75,22 @@ async function claimOne(run: Claiming): Promise<Claim> {
     if (run.isAlone) return skipRun(run);
     throw new Error('the run of this delivery was deleted while it was looked up');
   }
-  if (found.claim === run.id && found.status === 'running') return claimed(found);
+  if (isOwn(found, run.id)) return claimed(found);
+  // By an earlier try, whose answer was lost.
+  if (found.id === run.id && found.status === 'skipped') return skipRun(run);
   const elsewhere = { kind: 'elsewhere', id: found.id } as const;
   if (!redeliverable.includes(found.status)) return elsewhere;
   const [taken] = await rowsOf(takeRun({ ...run, sealedBody: run.seal(found.id) }, { id: found.id, by: 'delivery', from: redeliverable, keepsPlace: false }));
-  return taken ? claimed(taken) : elsewhere;
+  return taken ? claimed(taken) : ((await findOwn(found.id, run.id)) ?? elsewhere);
+}
+
+/** Taken by this very claim: the answer was lost. */
+const isOwn = ({ claim, status }: ClaimedRun, claimId: string): boolean => claim === claimId && status === 'running';
+
+/** To be asked when a run was not to be had: an earlier try may have got it while this one waited. */
+async function findOwn(id: string, claimId: string): Promise<Claimed | undefined> {
+  const found = await findClaimed(id, undefined);
+  return found && isOwn(found, claimId) ? claimed(found) : undefined;
 }
 
 interface ClaimedRow extends pg.QueryResultRow {
@@ -94,7 +105,7 @@ const rowsOf = async (statement: Statement): Promise<readonly ClaimedRow[]> => (
 const claimed = ({ id, attempt, cursor, onlyKeys }: ClaimedRow): Claimed => ({ kind: 'claimed', id, attempt, cursor: cursor ?? undefined, onlyKeys: onlyKeys ?? undefined });
 
 /** What a person asks for of a run that has ended badly: its next attempt. */
-export interface Restart extends Pick<NewRun, 'id' | 'jobName' | 'trigger' | 'isDryRun' | 'requestedBy' | 'audit'> {
+export interface Restart extends Pick<NewRun, 'id' | 'jobName' | 'trigger' | 'isDryRun' | 'requestedBy' | 'isAlone' | 'audit'> {
   readonly taking: Pick<Taking, 'id' | 'from' | 'keepsPlace'>;
 }
 
@@ -102,17 +113,17 @@ export interface Restart extends Pick<NewRun, 'id' | 'jobName' | 'trigger' | 'is
 export function claimNextAttempt({ taking, ...given }: Restart): Promise<Claimed | undefined> {
   return withoutDoubt(given.id, async () => {
     const [taken] = await rowsOf(takeRun(given, { ...taking, by: 'restart' }));
-    if (taken) return claimed(taken);
-    const found = await findClaimed(taking.id, undefined);
-    // Taken by this very claim, whose answer was lost.
-    return found?.claim === given.id && found.status === 'running' ? claimed(found) : undefined;
+    return taken ? claimed(taken) : findOwn(taking.id, given.id);
   });
 }
 
-/** Tries again while the fault may pass. Where it does not, what the claim may have started all the same is cleared up. */
-async function withoutDoubt<T>(claimId: string, work: () => Promise<T>): Promise<T> {
+/** Tries again while the fault may pass. */
+const withoutDoubt = <T>(claimId: string, work: () => Promise<T>): Promise<T> => clearedUp(claimId, patiently(work, envConfig().databaseAcquireTimeout));
+
+/** Where a claim fails, what it may have started all the same is cleared up. */
+async function clearedUp<T>(claimId: string, claiming: Promise<T>): Promise<T> {
   try {
-    return await patiently(work, envConfig().databaseAcquireTimeout);
+    return await claiming;
   } catch (error) {
     if (!isRefusedData(error)) void abandonClaim(claimId);
     throw error;

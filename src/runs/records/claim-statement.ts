@@ -76,10 +76,13 @@ export function makeRun(run: GivenRun, as: 'claimed' | 'skipped'): Statement {
   };
 }
 
-/** What of a run's row is the next attempt's own: its caller, and for a delivery what came with it. The rest stays as it was. */
+/**
+ * What of a run's row is the next attempt's own: its caller, whether it is dry or alone, and for a delivery what came with it. The rest
+ * stays as it was.
+ */
 const RENEWED = {
-  restart: new Set(['id', '"isDryRun"', '"requestedBy"']),
-  delivery: new Set(['id', '"isDryRun"', '"requestedBy"', 'body', '"isBodyRedacted"', '"sealedBody"', '"parentRunId"', '"onlyKeys"']),
+  restart: new Set(['id', '"isDryRun"', '"requestedBy"', '"overlapKey"']),
+  delivery: new Set(['id', '"isDryRun"', '"requestedBy"', '"overlapKey"', 'body', '"isBodyRedacted"', '"sealedBody"', '"parentRunId"', '"onlyKeys"']),
 } as const;
 
 export interface Taking {

@@ -3,7 +3,7 @@ import { rowSource } from '../../lib/database/row-source.js';
 import { recorderPool, type Statement } from '../../lib/database/service-pools.js';
 import { writeLanes } from '../../lib/database/write-lanes.js';
 import { envConfig } from '../../lib/env-config.js';
-import { type RunStatus, sqlMayMove } from './run-status.js';
+import { type RunStatus, sqlMayEnd } from './run-status.js';
 
 /** A run's end. */
 export interface Finish {
@@ -48,7 +48,7 @@ const finish = (rows: string, olderFailures: string): string => `
       or ${olderFailures} then run."sealedBody" end,
     "finishedAt" = now(), "leaseUntil" = null
   from ${rows}
-  where run.id = done.id and run.attempt = done.attempt and ${sqlMayMove('run.status', 'done.status')}`;
+  where run.id = done.id and run.attempt = done.attempt and ${sqlMayEnd('run.status', 'done.status')}`;
 
 const FINISH = finish(FINISHES.arrays.text, 'false');
 const FINISH_LATER_ATTEMPTS = finish(FINISHES.arrays.text, OLDER_FAILURES);

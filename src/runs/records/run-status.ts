@@ -73,14 +73,17 @@ export const sourcesOf = (to: RunStatus): readonly RunStatus[] => RUN_STATUSES.f
 
 const quoted = (status: string): string => `'${status}'`;
 
-/** SQL: whether a run whose status is `status` may become `to`. Every statement that moves a run has this guard, or the next one. */
-export const sqlMayBecome = (status: string, to: RunStatus): string => `${status} in (${sourcesOf(to).map(quoted).join(', ')})`;
+const oneOf = (statuses: readonly RunStatus[]): string => `(${statuses.map(quoted).join(', ')})`;
 
-/** SQL: whether a run may move from one status to the other, which differs from row to row. */
-export function sqlMayMove(from: string, to: string): string {
-  const arrows = TRANSITIONS.filter((arrow) => arrow.from !== '(new)').map((arrow) => `(${quoted(arrow.from)}, ${quoted(arrow.to)})`);
-  return `(${from}, ${to}) in (${arrows.join(', ')})`;
-}
+/** SQL: whether a run whose status is `status` may become `to`. Every statement that moves a run has this guard, or the next one. */
+export const sqlMayBecome = (status: string, to: RunStatus): string => `${status} in ${oneOf(sourcesOf(to))}`;
+
+/**
+ * SQL: whether a run whose status is `status` may end as `end` says, which differs from row to row. An end is always that of a run that is
+ * running: a late one must not move a run that has ended, or that waits for its next attempt, even where there is such an arrow.
+ */
+export const sqlMayEnd = (status: string, end: string): string =>
+  `${status} = 'running' and ${end} in ${oneOf(RUN_STATUSES.filter((to) => mayMove('running', to)))}`;
 
 /** The statuses of a finished run that a person may start again. */
 export const restartable: readonly RunStatus[] = sourcesOf('running').filter((status) => status !== 'queued');

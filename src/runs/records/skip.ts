@@ -38,8 +38,8 @@ export async function skipRun({ isAlone: _isAlone, sealedBody: _sealedBody, ...r
   if (rowCount === 1) return skipped;
   const found = await findClaimed(run.id, run.delivery);
   if (!found) throw new Error('the run of this delivery was deleted while it was looked up');
-  // Its own row: the answer to an earlier try was lost.
-  return found.id === run.id ? skipped : { kind: 'elsewhere', id: found.id };
+  // Its own row: the answer to an earlier try was lost. What that says goes, since another run may be in its way by now, or none.
+  return found.id === run.id ? skippedAs(run, found.activeRunId ?? undefined) : { kind: 'elsewhere', id: found.id };
 }
 
 /** Whether Postgres refused to start a run because another of its job is active. */

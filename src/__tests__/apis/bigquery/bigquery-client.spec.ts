@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process';
 import type { ServerResponse } from 'node:http';
-import path from 'node:path';
 import { promisify } from 'node:util';
 import { packageRoot } from '@commons/backend/lib/process/package-root.js';
+import { builtProgram } from '../../helpers/built-program.js';
 import { type LoopbackServer, type Received, startLoopbackServer } from '../../helpers/loopback-server.js';
 
 type Fault = (res: ServerResponse) => unknown;
@@ -49,8 +49,7 @@ beforeEach(() => {
 });
 
 async function ask(command: object, env: object = {}): Promise<{ count: number; rows: unknown[]; error?: Record<string, unknown> }> {
-  const file = path.join(__dirname, '../../fixtures/bigquery-process.ts');
-  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', file, JSON.stringify(command)], {
+  const { stdout } = await promisify(execFile)(process.execPath, builtProgram('src/__tests__/fixtures/bigquery-process.ts', JSON.stringify(command)), {
     cwd: packageRoot(),
     env: { ...process.env, BIGQUERY_PROJECT: 'a-project', BIGQUERY_ENDPOINT: server.origin, ...env },
   });

@@ -10,6 +10,7 @@ import { uploadResultsToGCS } from '@commons/backend/jobs/shared/helpers.js';
 import * as envConfig from '@commons/backend/lib/env-config.js';
 import logger from '@commons/backend/lib/logging.js';
 import { packageRoot } from '@commons/backend/lib/process/package-root.js';
+import { buildRoot, builtScript } from '../../helpers/built-program.js';
 import { inDryRun, TestRun } from '../../helpers/test-scope.js';
 import { waitUntil } from '../../helpers/wait-until.js';
 
@@ -154,7 +155,7 @@ describe('an object that does not become whole', () => {
       const { openObjectStorage } = await import('@commons/backend/apis/object-storage/object-storage.js');
       async function* endless() { for (;;) { yield Buffer.alloc(100_000); await new Promise((resolve) => setTimeout(resolve, 5)); } }
       await openObjectStorage(${JSON.stringify(`file:${folder}`)}).publish('roster.csv', endless(), { contentType: 'text/csv' });`;
-    const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script], { cwd: packageRoot(), stdio: 'inherit' });
+    const child = spawn(process.execPath, builtScript(script), { cwd: buildRoot(), stdio: 'inherit' });
     const temporary = await waitUntil('it writes', async () => {
       const [name] = await inFolder();
       return name !== undefined && (await stat(path.join(folder, name))).size > 0 ? name : undefined;

@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import knex from '@commons/backend/lib/knex.js';
 import { cannotBeLoaded } from '@commons/backend/lib/job-files/module.js';
 import { loadFaultForViewers } from '@commons/backend/lib/job-files/load-fault.js';
+import { builtProgram } from '../../helpers/built-program.js';
 import { callJob, killServiceProcesses, startServiceProcess } from '../../helpers/service-process.js';
 
 const ROOT = path.resolve(__dirname, '../../../..');
@@ -68,7 +69,7 @@ describe('a job whose file cannot be loaded, and says secrets as it fails', () =
 
   it('shows the reason in the terminal, without passwords and tokens', async () => {
     const job = (...args: string[]) => new Promise<string>((resolve) => {
-      const child = spawn(process.execPath, ['--import', 'tsx', 'src/cli.ts', ...args], { cwd: ROOT, env: { ...process.env, JOBS_FOLDER: folder, NO_COLOR: '1', LOG_LEVEL: 'debug' } });
+      const child = spawn(process.execPath, builtProgram('src/cli.ts', ...args), { cwd: ROOT, env: { ...process.env, JOBS_FOLDER: folder, NO_COLOR: '1', LOG_LEVEL: 'debug' } });
       let text = '';
       for (const stream of [child.stdout, child.stderr]) stream.on('data', (part: Buffer) => (text += part.toString()));
       child.once('close', () => resolve(text));

@@ -1,13 +1,11 @@
 import { spawn } from 'node:child_process';
-import path from 'node:path';
-
-const ROOT = path.resolve(__dirname, '../../../..');
+import { buildRoot, builtScript } from '../../helpers/built-program.js';
 
 /** Blocks its event loop under a watchdog of 300 ms. With `isFull`, its stdout is a pipe that is full beforehand. */
 const script = (isFull: boolean, runs: string, isStructured: boolean) => `
   import { writeSync } from 'node:fs';
-  import { startWatchdog } from './src/lib/process/watchdog.ts';
-  import { RunBoard } from './src/lib/process/run-board.ts';
+  import { startWatchdog } from '@commons/backend/lib/process/watchdog.js';
+  import { RunBoard } from '@commons/backend/lib/process/run-board.js';
   const board = new RunBoard();
   startWatchdog({ limitMs: 300, board, isStructured: ${isStructured} });
   setTimeout(() => {
@@ -19,7 +17,7 @@ const script = (isFull: boolean, runs: string, isStructured: boolean) => `
 `;
 
 function start({ isFull = false, runs = '', isStructured = false } = {}) {
-  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', script(isFull, runs, isStructured)], { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, builtScript(script(isFull, runs, isStructured)), { cwd: buildRoot(), stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
   return { child, ended };
 }

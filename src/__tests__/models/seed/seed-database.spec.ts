@@ -8,6 +8,7 @@ import knex from '@commons/backend/lib/knex.js';
 import { isNpi } from '@commons/backend/models/seed/npi.js';
 import { nameForm } from '@commons/backend/jobs/shared/same-person.js';
 import type { ClinicianMapping, Patient, User } from '@commons/backend/models/tables.js';
+import { builtProgram } from '../../helpers/built-program.js';
 import { patientFactory } from '../../helpers/factories/patient-factory.js';
 import { userFactory } from '../../helpers/factories/user-factory.js';
 
@@ -53,7 +54,7 @@ interface Ended {
 /** The real command in a process of its own. */
 const command = (args: readonly string[], env: NodeJS.ProcessEnv = {}) =>
   new Promise<Ended>((resolve) => {
-    execFile(process.execPath, ['--import', 'tsx', 'src/cli.ts', 'seed', ...args], { cwd: ROOT, env: { ...process.env, NO_COLOR: '1', ...env } }, (error, stdout, stderr) =>
+    execFile(process.execPath, builtProgram('src/cli.ts', 'seed', ...args), { cwd: ROOT, env: { ...process.env, NO_COLOR: '1', ...env } }, (error, stdout, stderr) =>
       resolve({ code: error ? error.code : 0, stdout, stderr }));
   });
 

@@ -7,6 +7,8 @@ import { readAuthConfig } from '@commons/backend/lib/auth/auth-config.js';
 import { createAuthenticator } from '@commons/backend/lib/auth/authenticator.js';
 import knex from '@commons/backend/lib/knex.js';
 import { type AuditEvent, listAuditEvents } from '@commons/backend/runs/records/audit-event.js';
+import { built, builtProgram } from '../../helpers/built-program.js';
+import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import { killServiceProcesses } from '../../helpers/service-process.js';
 import { testApp, testRegistry } from '../../helpers/test-app.js';
 import { AUDIENCE, startTokenIssuer, type TokenIssuer } from '../../helpers/token-issuer.js';
@@ -138,7 +140,7 @@ describe('GET /audit', () => {
 
 describe('the command line', () => {
   const job = async (...args: string[]) =>
-    (await promisify(execFile)(process.execPath, ['--import', 'tsx', 'src/cli.ts', ...args], { cwd: ROOT, env: { ...process.env, JOBS_FOLDER: FIXTURE_JOBS, NO_COLOR: '1' } })).stdout;
+    (await promisify(execFile)(process.execPath, builtProgram('src/cli.ts', ...args), { cwd: ROOT, env: { ...process.env, JOBS_FOLDER: built(FIXTURE_JOBS), NO_COLOR: '1' } })).stdout;
 
   it('is in the trail by its user and its machine, and prints it', async () => {
     await job('run', 'echo', '--body', '{"a": 1}');
