@@ -64,7 +64,8 @@ function rowOf(name: string, start: RunStart, kept: KeptBody, outer: RunScope | 
     isDryRun,
     body: kept.text,
     isBodyRedacted: kept.isRedacted,
-    sealedBody: kept.seal(id),
+    // A next attempt keeps the body that its row has.
+    sealedBody: start.restart ? undefined : kept.seal(id),
     seal: kept.seal,
     requestedBy: by?.name === undefined ? undefined : withoutPersonalData(by.name),
     parentRunId: start.parentRunId ?? outer?.run.id,
@@ -94,7 +95,7 @@ async function restarted({ id, jobName, trigger, isDryRun, requestedBy, isAlone,
 }
 
 /** For whoever asks for a run that cannot be recorded as skipped: it has a row, and that says how it ended. */
-export const overlapRefused = (): ServiceError => new ServiceError(409, ANOTHER_IS_ACTIVE);
+const overlapRefused = (): ServiceError => new ServiceError(409, ANOTHER_IS_ACTIVE);
 
 /** A fault that passes is 503; data that Postgres refuses, such as a job's name of 201 characters, it will refuse again. */
 function notRecorded(cause: unknown): ServiceError {
