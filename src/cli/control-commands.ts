@@ -11,7 +11,6 @@ import { openJobs } from './open-jobs.js';
 import { readRunBody } from './read-body-argument.js';
 import { reportRun } from './report-run.js';
 import { note } from './result-stream.js';
-import { userName } from './user-name.js';
 
 /** ms that a cancelled run is waited for. */
 const LONGEST_WAIT = 15_000;
@@ -22,8 +21,9 @@ export async function cancelCommand(source: SourceTree, id: string): Promise<voi
   await withDatabase(source, async () => {
     const found = await BatchJobRun.find(id);
     if (!found) throw new CliError(`there is no run ${id}; old ones are pruned. See: runs`);
-    await recordAuditEvent({ ...terminalUser(), action: 'cancel', outcome: 'allowed', runId: id, jobName: found.jobName });
-    const isAsked = await BatchJobRun.cancel(id, userName());
+    const by = terminalUser();
+    await recordAuditEvent({ ...by, action: 'cancel', outcome: 'allowed', runId: id, jobName: found.jobName });
+    const isAsked = await BatchJobRun.cancel(id, by.name);
     const hasEnded = !isAsked || (await hasEndedWithin(id, LONGEST_WAIT));
     const status = (await BatchJobRun.find(id))?.status;
     if (!isAsked) throw new CliError(`the run has ended: it is ${status}`);

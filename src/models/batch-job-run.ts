@@ -5,12 +5,14 @@ import { recordRun } from '../runs/record-run.js';
 import { groupFailures, listFailures } from '../runs/records/failures.js';
 import { findRun, listRuns, newestRuns } from '../runs/records/history.js';
 import { markLostRuns } from '../runs/records/leases.js';
-import { onlyFinished } from '../runs/run-result.js';
+import { onlyFinished, RunSkipped } from '../runs/run-result.js';
 import type { RunStart } from '../runs/run-start.js';
 import { completeSubRun, createSubRun } from '../runs/sub-runs.js';
 
+export { RunSkipped };
+
 /** What a recorded run may be started with. */
-export interface TrapOptions extends Omit<RunStart, 'action' | 'by' | 'delivery' | 'restart' | 'trace'> {
+export interface TrapOptions extends Omit<RunStart, 'action' | 'by' | 'delivery' | 'id' | 'kept' | 'lines' | 'restart' | 'trace'> {
   /** The name that its row has for who asked for it. */
   readonly requestedBy?: string | undefined;
 }

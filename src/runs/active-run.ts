@@ -8,15 +8,8 @@ import type { Scrubber } from '../lib/personal-data/scrubber.js';
 import type { RunLogBuffer } from './log-buffer.js';
 import { type CurrentRun, type FailedItem, type LogLine, runInScope, type RunProgress, type RunScope } from '../lib/run-scope.js';
 import { toStorableJson } from '../lib/json/storable-json.js';
-
-/** Where what a run says of itself is kept. */
-export interface RunRecords {
-  /** Called at the run's first line. */
-  readonly openLog: (run: CurrentRun) => RunLogBuffer;
-  /** Called at the run's first failed item. */
-  readonly openFailures: (run: CurrentRun) => RunFailureBuffer;
-  readonly saveCursor: (run: CurrentRun, cursor: JSONData, trx?: Knex.Transaction) => Promise<void>;
-}
+import { openFailures, openLog } from './outputs.js';
+import { saveCursor } from './records/cursor.js';
 
 /** What an active run starts with. */
 export interface ActiveRunStart {
@@ -62,8 +55,7 @@ export class ActiveRun implements CurrentRun, RunScope {
   /** JSON texts that were told before. */
   #toldProgress: string | undefined;
   #toldWrites: string | undefined;
-  readonly #startedAt = Date.now();
-  readonly #records: RunRecords;
+  #startedAt = Date.now();
   readonly #outer: RunScope | undefined;
   #controller: AbortController | undefined;
   #stopReason: Error | undefined;
@@ -71,15 +63,19 @@ export class ActiveRun implements CurrentRun, RunScope {
   #giveUp: ((reason: Error | undefined) => void) | undefined;
 
   /** @param outer the run in which it was started */
-  constructor(start: ActiveRunStart, records: RunRecords, outer?: RunScope) {
+  constructor(start: ActiveRunStart, outer?: RunScope) {
     Object.assign(this, start);
-    this.#records = records;
     this.#outer = outer;
   }
 
   /** As a scope, its run is itself. */
   get run(): CurrentRun {
     return this;
+  }
+
+  /** Its work begins now, and so does the time it has for it. */
+  begin(): void {
+    this.#startedAt = Date.now();
   }
 
   get deadline(): Date {
@@ -110,7 +106,7 @@ export class ActiveRun implements CurrentRun, RunScope {
   }
 
   keepLine(line: LogLine): void {
-    this.log ??= this.#records.openLog(this);
+    this.log ??= openLog(this);
     this.log.add(line);
   }
 
@@ -137,11 +133,11 @@ export class ActiveRun implements CurrentRun, RunScope {
     // Before the cursor, which passes over them: after a kill it must not be all that is known of them.
     await this.failures?.flush();
     if (trx) await this.failures?.flushIn(trx);
-    await this.#records.saveCursor(this, cursor, trx);
+    await saveCursor(this, cursor, trx);
   }
 
   failure(item: FailedItem, trx?: Knex.Transaction): void {
-    this.failures ??= this.#records.openFailures(this);
+    this.failures ??= openFailures(this);
     this.failures.add(item, trx, this.scrubber);
   }
 

@@ -12,7 +12,6 @@ import { type Claim, type Claimed, type Claiming, claimNextAttempt, claimRow } f
 import { newRunId } from './records/run-id.js';
 import { restartable } from './records/run-status.js';
 import { ANOTHER_IS_ACTIVE, isOverlap } from './records/skip.js';
-import { RUN_RECORDS } from './run-records.js';
 import type { RunElsewhere, SkippedRun } from './run-result.js';
 import type { RunStart } from './run-start.js';
 
@@ -64,7 +63,8 @@ function rowOf(name: string, start: RunStart, kept: KeptBody, outer: RunScope | 
     isDryRun,
     body: kept.text,
     isBodyRedacted: kept.isRedacted,
-    sealedBody: kept.seal(id),
+    // A next attempt keeps the body that its row has.
+    sealedBody: start.restart ? undefined : kept.seal(id),
     seal: kept.seal,
     requestedBy: by?.name === undefined ? undefined : withoutPersonalData(by.name),
     parentRunId: start.parentRunId ?? outer?.run.id,
@@ -93,8 +93,8 @@ async function restarted({ id, jobName, trigger, isDryRun, requestedBy, isAlone,
   return claim;
 }
 
-/** For whoever asks for a run that cannot be recorded as skipped: it has a row, and that says how it ended. */
-export const overlapRefused = (): ServiceError => new ServiceError(409, ANOTHER_IS_ACTIVE);
+/** A next attempt cannot be recorded as skipped: its row keeps how the run ended. */
+const overlapRefused = (): ServiceError => new ServiceError(409, ANOTHER_IS_ACTIVE);
 
 /** A fault that passes is 503; data that Postgres refuses, such as a job's name of 201 characters, it will refuse again. */
 function notRecorded(cause: unknown): ServiceError {
@@ -109,7 +109,7 @@ function activeRun(claim: Claimed, { jobName, isDryRun }: Claiming, start: RunSt
   const { id, attempt, cursor, onlyKeys = start.onlyKeys } = claim;
   const timeoutMs = Math.min(start.timeoutMs ?? envConfig().runTimeout, LONGEST_TIMEOUT_MS);
   const trace = start.trace ?? outer?.trace;
-  const run = new ActiveRun({ id, attempt, jobName, isDryRun, timeoutMs, trace, cursor, onlyKeys, countWrites: start.countWrites, scrubber }, RUN_RECORDS, outer);
+  const run = new ActiveRun({ id, attempt, jobName, isDryRun, timeoutMs, trace, cursor, onlyKeys, countWrites: start.countWrites, scrubber }, outer);
   for (const line of start.lines ?? []) run.keepLine(line);
   return run;
 }

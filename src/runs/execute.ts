@@ -30,6 +30,7 @@ async function perform(run: ActiveRun, work: (run: CurrentRun) => unknown): Prom
   const stopWithOuter = () => run.askToStop(outer?.signal.reason);
   if (outer?.signal.aborted) stopWithOuter();
   outer?.signal.addEventListener('abort', stopWithOuter);
+  run.begin();
   const timer = setTimeout(giveUpInTime, run.timeoutMs, run);
   try {
     // Awaited inside, since a job may return what only then begins (a knex query), and throw where it stands.

@@ -4,7 +4,6 @@ import { tryRunScope } from '../lib/run-scope.js';
 import { dropLease, keepLease, type Leased } from './heartbeat.js';
 import { claimRow } from './records/claim-row.js';
 import { finishRun } from './records/finish.js';
-import type { RunStatus } from './records/run-status.js';
 
 const TAG = 'sub-runs';
 
@@ -55,7 +54,7 @@ export async function finishAbandoned(parentRunId: string): Promise<void> {
   }
 }
 
-async function finish(id: string, status: RunStatus, error: { name: string; message: string } | undefined): Promise<void> {
+async function finish(id: string, status: 'succeeded' | 'failed', error: { name: string; message: string } | undefined): Promise<void> {
   const run = open.get(id);
   if (!run) throw new Error(`the run ${id} is not one that is open here: it was completed already, or never begun`);
   open.delete(id);

@@ -11,12 +11,11 @@ const scheduled = (jobName: string, time = '2026-11-23T06:00:00Z') => ({ 'X-Clou
 const runs = (jobName: string) => BatchJobRun.list({ jobName, limit: 100 });
 const auditOf = (runId: string) => knex('audit_event').where({ runId, action: 'run' });
 
-/** Longer than a loaded machine takes to start the service again. */
 const RUN_LEASE = '15s';
 
-/** A delivery of `waits` whose process is killed (with -9) while it runs. */
+/** A delivery of `waits` whose process is killed (with -9) while it runs. Its lease lasts until the test shortens it, however slowly the machine starts the next service. */
 async function killedDelivery(): Promise<void> {
-  const service = await startServiceProcess({ RUN_LEASE });
+  const service = await startServiceProcess({ RUN_LEASE: '10m' });
   callJob(service, 'waits', { ms: 60_000 }, scheduled('waits')).catch(() => undefined);
   await untilRunning('waits');
   service.child.kill('SIGKILL');
@@ -26,13 +25,20 @@ async function killedDelivery(): Promise<void> {
 const again = (service: ServiceProcess, signal?: AbortSignal) =>
   fetch(`${service.url}/jobs/waits`, { method: 'POST', headers: { 'Content-Type': 'application/json', ...scheduled('waits') }, body: '{"ms":100}', ...(signal && { signal }) });
 
+/** The service that the delivery comes to again, 5 s before the killed one's lease passes. */
+async function serviceBeforeLoss(env: NodeJS.ProcessEnv = {}): Promise<ServiceProcess> {
+  const service = await startServiceProcess({ RUN_LEASE, ...env });
+  await knex('batch_job_run').where({ jobName: 'waits', status: 'running' }).update({ leaseUntil: knex.raw(`now() + interval '5 s'`) });
+  return service;
+}
+
 beforeEach(() => knex('batch_job_run').delete());
 afterEach(killServiceProcesses);
 
 describe('a delivery that comes again after the process was killed', () => {
   it('within the lease is not told 2xx while nobody knows how the first one ended: it waits, and runs it again once it is lost', async () => {
     await killedDelivery();
-    const service = await startServiceProcess({ RUN_LEASE });
+    const service = await serviceBeforeLoss();
     const answer = await again(service);
     expect([answer.status, await answer.json()]).toEqual([200, { waited: 100 }]);
     expect(await runs('waits')).toMatchObject([{ status: 'succeeded', attempt: 2 }]);
@@ -42,7 +48,7 @@ describe('a delivery that comes again after the process was killed', () => {
 
   it('many times is run by one of them alone, and those that wait keep no other run out', async () => {
     await killedDelivery();
-    const service = await startServiceProcess({ RUN_LEASE, MAX_ACTIVE_RUNS: '2' });
+    const service = await serviceBeforeLoss({ MAX_ACTIVE_RUNS: '2' });
     const isAnswered = { any: false };
     const waiting: Promise<Response>[] = [];
     // They come one by one: while it is being looked up each one has a place.
@@ -60,7 +66,7 @@ describe('a delivery that comes again after the process was killed', () => {
 
   it('is not run for a caller that hung up while it waited', async () => {
     await killedDelivery();
-    const service = await startServiceProcess({ RUN_LEASE });
+    const service = await serviceBeforeLoss();
     const caller = new AbortController();
     const answer = again(service, caller.signal);
     setTimeout(() => caller.abort(), 1_000);

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import TestSequencer from '@jest/test-sequencer';
 
-/** What starts processes takes longest, however short its text: two workers then end at about the same time. */
+/** What starts processes takes longest, however short its text: the workers then end at about the same time. */
 const LONG = /torture|create-command/;
 const STARTS_PROCESSES = /node:child_process|helpers\/(?:service-process|postgres-process|embedded-postgres-user)/;
 

@@ -104,6 +104,11 @@ describe('the architecture (docs/architecture.md)', () => {
     const arrows = [...drawing.matchAll(/^ *(\w+)(?:\[[^\]]*\])? --> (\w+)/gm)].map(([, from = '', to = '']) => ({ from, to }));
     expect(arrows.length).toBeGreaterThan(10);
     expect(arrows.filter(({ from, to }) => !ROOMS.find(({ name }) => name === from)?.imports.includes(to))).toEqual([]);
+    // And whatever a room that is drawn may import is reached by the arrows.
+    const drawn = new Set(arrows.flatMap(({ from, to }) => [from, to]));
+    const reaches = (from: string, to: string): boolean => arrows.some((arrow) => arrow.from === from && (arrow.to === to || reaches(arrow.to, to)));
+    const hidden = ROOMS.filter(({ name }) => drawn.has(name)).flatMap(({ name, imports }) => imports.filter((to) => drawn.has(to) && !reaches(name, to)).map((to) => `${name} --> ${to}`));
+    expect(hidden).toEqual([]);
   });
 
   it('has files that import only what their room may', () => {

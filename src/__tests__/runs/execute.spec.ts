@@ -1,7 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
 import { StatusError } from '@commons/backend/jobs/helpers.js';
 import { envConfig } from '@commons/backend/lib/env-config.js';
+import type { Job } from '@commons/backend/lib/job-files/registry.js';
 import knex from '@commons/backend/lib/knex.js';
 import logger from '@commons/backend/lib/logging.js';
 import { type CurrentRun, currentRun, runOutsideScope, tryRunScope } from '@commons/backend/lib/run-scope.js';
@@ -10,6 +12,7 @@ import type { ActiveRun } from '@commons/backend/runs/active-run.js';
 import { activeRuns } from '@commons/backend/runs/active-runs.js';
 import { claimRun } from '@commons/backend/runs/claim.js';
 import { executeRun } from '@commons/backend/runs/execute.js';
+import { prepareRun } from '@commons/backend/runs/prepare.js';
 import type { RunStart } from '@commons/backend/runs/run-start.js';
 import { createBatchJobRun } from '../helpers/factories/batch-job-run-factory.js';
 import { rowOf } from '../helpers/new-run.js';
@@ -53,6 +56,24 @@ describe('a run that was claimed', () => {
     expect(await rowOf(run.id)).toMatchObject({ status: 'succeeded', trigger: 'queue', result: { done: true }, leaseUntil: null, finishedAt: expect.any(Date) });
     expect(await linesOf(run.id)).toEqual(['working']);
     expect((await BatchJobRun.list({ jobName: 'inside', limit: 1 }))[0]).toMatchObject({ parentRunId: run.id });
+  });
+
+  it('is a job\'s: prepared by whoever asks, claimed, and executed by a worker that has no request to give', async () => {
+    const handler = jest.fn(async ({ body }: { body: unknown }) => ({ got: body as { n: number } }));
+    const job: Job = { slug: JOB, file: `${JOB}.ts`, load: () => ({ handler: handler as never, RequestBody: z.object({ n: z.number() }), config: {}, timeoutMs: 5_000 }) };
+    const { start, work } = await prepareRun(job, { trigger: 'queue', body: { n: 1 } });
+    const run = await claimed(start);
+    const finished = await runOutsideScope(() => executeRun(run, work));
+    expect(finished).toMatchObject({ id: start.id, outcome: { status: 'succeeded', text: '{"got":{"n":1}}' } });
+    expect(await rowOf(run.id)).toMatchObject({ status: 'succeeded', body: { n: 1 } });
+  });
+
+  it('has its whole time from when its work begins, however long it waited for that', async () => {
+    const run = await claimed({ timeoutMs: 60_000 });
+    await delay(30);
+    const executedAt = Date.now();
+    await executeRun(run, { perform: (own) => own.deadline.getTime() });
+    expect(run.deadline.getTime()).toBeGreaterThanOrEqual(executedAt + 60_000);
   });
 
   it('keeps its lease from its claim on, though nobody has begun to execute it', async () => {

@@ -27,7 +27,7 @@ export async function performPage<Row>(work: PageWork<Row>, rows: readonly Row[]
   const call = (use: (context: BatchContext) => unknown): Promise<unknown> =>
     trx ? trx.transaction(async (savepoint) => void (await use(contextWith(savepoint)))) : (async () => use(contextWith(knex)))();
 
-  async function attempt(use: (context: BatchContext) => unknown, onSuccess: () => void, onError: (error: unknown) => unknown): Promise<void> {
+  async function settle(use: (context: BatchContext) => unknown, onSuccess: () => void, onError: (error: unknown) => unknown): Promise<void> {
     signal.throwIfAborted();
     try {
       await call(use);
@@ -43,7 +43,7 @@ export async function performPage<Row>(work: PageWork<Row>, rows: readonly Row[]
     const part = places.length === rows.length ? rows : places.map((place) => rows[place]!);
     const failures = new ReportedFailures(part);
     const use = (context: BatchContext) => batch!(part, context.trx, { ...context, fail: (row, reason) => failures.add(row, reason) });
-    await attempt(use, () => failures.tell(places, sink), async (error) => {
+    await settle(use, () => failures.tell(places, sink), async (error) => {
       if (!trx || places.length === 1) return sink.failed(places, error);
       const half = places.length >> 1;
       await performBatch(places.slice(0, half));
@@ -54,7 +54,7 @@ export async function performPage<Row>(work: PageWork<Row>, rows: readonly Row[]
   if (batch) return performBatch([...rows.keys()]);
   await asyncMap(
     rows,
-    (row, place) => attempt((context) => each!(row, context), () => sink.succeeded([place]), (error) => sink.failed([place], error)),
+    (row, place) => settle((context) => each!(row, context), () => sink.succeeded([place]), (error) => sink.failed([place], error)),
     concurrency,
   );
 }

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { mayPass } from '../errors/postgres-fault.js';
+import { isLocked, mayPass } from '../errors/postgres-fault.js';
 
 const SHORTEST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 1_000;
@@ -16,7 +16,8 @@ export async function patiently<T>(work: () => Promise<T>, patienceMs: number): 
     } catch (error) {
       if (!mayPass(error) || performance.now() > until) throw error;
       // Jitter, so that replicas that lost the same server do not come back in step.
-      await delay(pause * (0.5 + Math.random()));
+      // Whoever waited for a lock has held a connection for as long as a statement may wait: others have their turn first.
+      await delay((isLocked(error) ? LONGEST_PAUSE_MS : pause) * (0.5 + Math.random()));
     }
   }
 }

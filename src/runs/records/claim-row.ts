@@ -8,7 +8,7 @@ import { isForeignKeyViolation, isRefusedData } from '../../lib/errors/postgres-
 import { makeLargeRuns, makeRun, makeRuns, takeRun, type Taking } from './claim-statement.js';
 import { findOrCreateByName, forgetJob, isKnownJob } from './job-rows.js';
 import type { NewRun } from './new-run.js';
-import { abandonClaim, type ClaimedRun, findClaimed } from './doubtful-claim.js';
+import { abandonClaim, type FoundRun, findClaimed } from './doubtful-claim.js';
 import { redeliverable } from './run-status.js';
 import { type Skipped, skipRun } from './skip.js';
 
@@ -73,7 +73,7 @@ async function claimOne(run: Claiming): Promise<Claim> {
   const found = await findClaimed(run.id, run.delivery);
   if (!found) {
     if (run.isAlone) return skipRun(run);
-    throw new Error('the run of this delivery was deleted while it was looked up');
+    throw new Error('the run was deleted while it was looked up');
   }
   if (isOwn(found, run.id)) return claimed(found);
   // By an earlier try, whose answer was lost.
@@ -85,7 +85,7 @@ async function claimOne(run: Claiming): Promise<Claim> {
 }
 
 /** Taken by this very claim: the answer was lost. */
-const isOwn = ({ claim, status }: ClaimedRun, claimId: string): boolean => claim === claimId && status === 'running';
+const isOwn = ({ claim, status }: FoundRun, claimId: string): boolean => claim === claimId && status === 'running';
 
 /** To be asked when a run was not to be had: an earlier try may have got it while this one waited. */
 async function findOwn(id: string, claimId: string): Promise<Claimed | undefined> {
@@ -118,14 +118,24 @@ export function claimNextAttempt({ taking, ...given }: Restart): Promise<Claimed
 }
 
 /** Tries again while the fault may pass. */
-const withoutDoubt = <T>(claimId: string, work: () => Promise<T>): Promise<T> => clearedUp(claimId, patiently(work, envConfig().databaseAcquireTimeout));
+async function withoutDoubt<T>(claimId: string, work: () => Promise<T>): Promise<T> {
+  let tries = 0;
+  const claiming = patiently(() => {
+    tries++;
+    return work();
+  }, envConfig().databaseAcquireTimeout);
+  return clearedUp(claimId, claiming, () => tries > 1);
+}
 
-/** Where a claim fails, what it may have started all the same is cleared up. */
-async function clearedUp<T>(claimId: string, claiming: Promise<T>): Promise<T> {
+/**
+ * Where a claim fails, what it may have started all the same is cleared up.
+ * @param hadOtherFaults whether an earlier try failed too: that one may have started it, although the last was refused
+ */
+async function clearedUp<T>(claimId: string, claiming: Promise<T>, hadOtherFaults = (): boolean => false): Promise<T> {
   try {
     return await claiming;
   } catch (error) {
-    if (!isRefusedData(error)) void abandonClaim(claimId);
+    if (!isRefusedData(error) || hadOtherFaults()) void abandonClaim(claimId);
     throw error;
   }
 }

@@ -3,7 +3,7 @@ import type { Statement } from '../../lib/database/service-pools.js';
 import { envConfig } from '../../lib/env-config.js';
 import { ALL_COLUMNS, columnsFor, columnsNamed, type GivenColumns, type GivenRun } from './given-columns.js';
 import type { NewRun } from './new-run.js';
-import { sqlMayBecome } from './run-status.js';
+import { type RunStatus, sqlMayBecome, sqlNew } from './run-status.js';
 
 // The one builder of the statements that make a run, or take one that has ended. Each has `given`, the rows as its parameters
 // (given-columns.ts), and writes the audit trail's entry with the run's row: no act, no entry.
@@ -19,14 +19,14 @@ const RUNNING = {
   parameters: () => [envConfig().runLease, ...place()],
   first: 4,
   columns: 'status, "startedAt", "leaseUntil", host, version',
-  values: `'running', now(), ${LEASE}, $2, $3`,
+  values: `${sqlNew('running')}, now(), ${LEASE}, $2, $3`,
 };
 
 /** What a row that is made has beside what is given: running with a lease, the same with the mark of its claim, or skipped, and over. */
 const MADE = {
   running: RUNNING,
   claimed: { ...RUNNING, columns: `${RUNNING.columns}, claim`, values: `${RUNNING.values}, given.id` },
-  skipped: { parameters: () => [], first: 1, columns: 'status, "finishedAt"', values: "'skipped', now()" },
+  skipped: { parameters: () => [], first: 1, columns: 'status, "finishedAt"', values: `${sqlNew('skipped')}, now()` },
 } as const;
 
 const insertRun = ({ ofRun }: GivenColumns, as: keyof typeof MADE): string => `
@@ -90,7 +90,7 @@ export interface Taking {
   readonly id: string;
   readonly by: keyof typeof RENEWED;
   /** Statuses that it may be in. */
-  readonly from: readonly string[];
+  readonly from: readonly RunStatus[];
   /** It goes on from its cursor, and its failed items stay on record; otherwise it begins anew. */
   readonly keepsPlace: boolean;
 }

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { JSONData } from '../../jobs/helpers.js';
+import { onDatabaseClose } from '../../lib/database/database.js';
 import { recorderPool } from '../../lib/database/service-pools.js';
 import { envConfig } from '../../lib/env-config.js';
 import logger from '../../lib/logging.js';
@@ -12,7 +13,7 @@ const TAG = 'run-claim';
 const PAUSE_MS = 500;
 
 /** A run as one needs to know it to tell whose it is. */
-export interface ClaimedRun extends pg.QueryResultRow {
+export interface FoundRun extends pg.QueryResultRow {
   readonly id: string;
   readonly attempt: number;
   readonly status: RunStatus;
@@ -25,8 +26,8 @@ export interface ClaimedRun extends pg.QueryResultRow {
 }
 
 /** The run with that id, or else that of an earlier delivery of the same key. */
-export async function findClaimed(id: string, delivery: Delivery | undefined): Promise<ClaimedRun | undefined> {
-  const { rows } = await recorderPool.query<ClaimedRun>({
+export async function findClaimed(id: string, delivery: Delivery | undefined): Promise<FoundRun | undefined> {
+  const { rows } = await recorderPool.query<FoundRun>({
     text: `select id, attempt, status, claim, "onlyKeys", (select cursor from batch_job_run_cursor where "runId" = run.id) as cursor,
              case status when 'skipped' then coalesce(result, error -> 'data') ->> 'activeRunId' end as "activeRunId"
            from batch_job_run run where id = $1 or "deliveryKey" = $2 order by id = $1 desc limit 1`,
@@ -63,22 +64,25 @@ export function abandonClaim(claim: string): Promise<void> {
   });
 }
 
+/** One that somebody holds locked is tried again, and left to the reaper after a while. */
 async function clearUp(): Promise<void> {
   isClearing = true;
+  // It must not open the database again.
+  onDatabaseClose(async () => [...doubtful.keys()].forEach(dismiss));
   for (; doubtful.size > 0; await delay(PAUSE_MS, undefined, { ref: false })) {
     const asked = performance.now();
     try {
       const failed = await failAll([...doubtful.keys()]);
-      for (const [claim, { since }] of doubtful) if (failed.has(claim) || asked - since > LATEST_COMMIT_MS) settle(claim);
+      for (const [claim, { since }] of doubtful) if (failed.has(claim) || asked - since > LATEST_COMMIT_MS) dismiss(claim);
     } catch (fault) {
       logger.warn('Runs whose start is in doubt could not be cleared up yet', TAG, { runs: doubtful.size, fault });
-      for (const [claim, { since }] of doubtful) if (asked - since > envConfig().outcomeDeadline) settle(claim);
+      for (const [claim, { since }] of doubtful) if (asked - since > envConfig().outcomeDeadline) dismiss(claim);
     }
   }
   isClearing = false;
 }
 
-function settle(claim: string): void {
+function dismiss(claim: string): void {
   doubtful.get(claim)?.resolve();
   doubtful.delete(claim);
 }
@@ -91,7 +95,8 @@ async function failAll(claims: readonly string[]): Promise<ReadonlySet<string>> 
   const error = JSON.stringify({ name: 'RunNotStarted', message: 'The answer to its start was lost, so the job was not run.' });
   const { rows } = await recorderPool.query<{ claim: string }>({
     text: `update batch_job_run set status = 'failed', error = $2, "finishedAt" = now(), "leaseUntil" = null
-           where ${CLAIM} = any($1::uuid[]) and ${sqlMayBecome('status', 'failed')} returning ${CLAIM} as claim`,
+           where id in (select id from batch_job_run where ${CLAIM} = any($1::uuid[]) and ${sqlMayBecome('status', 'failed')} order by id for update skip locked)
+           returning ${CLAIM} as claim`,
     values: [claims, error],
   });
   return new Set(rows.map(({ claim }) => claim));

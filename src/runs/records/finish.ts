@@ -9,7 +9,7 @@ import { type RunStatus, sqlMayEnd } from './run-status.js';
 export interface Finish {
   readonly id: string;
   readonly attempt: number;
-  readonly status: RunStatus;
+  readonly status: Exclude<RunStatus, 'queued' | 'running' | 'skipped' | 'lost'>;
   readonly httpStatus: number | undefined;
   /** JSON texts that Postgres takes, or undefined for none. */
   readonly result: string | undefined;

@@ -75,6 +75,12 @@ const quoted = (status: string): string => `'${status}'`;
 
 const oneOf = (statuses: readonly RunStatus[]): string => `(${statuses.map(quoted).join(', ')})`;
 
+/** SQL: the status of a row that is made. @throws {Error} for one that no run may begin with */
+export function sqlNew(status: RunStatus): string {
+  if (!mayMove('(new)', status)) throw new Error(`no run may begin as ${status}`);
+  return quoted(status);
+}
+
 /** SQL: whether a run whose status is `status` may become `to`. Every statement that moves a run has this guard, or the next one. */
 export const sqlMayBecome = (status: string, to: RunStatus): string => `${status} in ${oneOf(sourcesOf(to))}`;
 

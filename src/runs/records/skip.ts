@@ -37,7 +37,7 @@ export async function skipRun({ isAlone: _isAlone, sealedBody: _sealedBody, ...r
   const { rowCount } = await recorderPool.query(makeRun({ ...run, httpStatus, result: result && JSON.stringify(result), error: error && JSON.stringify(error) }, 'skipped'));
   if (rowCount === 1) return skipped;
   const found = await findClaimed(run.id, run.delivery);
-  if (!found) throw new Error('the run of this delivery was deleted while it was looked up');
+  if (!found) throw new Error('the run was deleted while it was looked up');
   // Its own row: the answer to an earlier try was lost. What that says goes, since another run may be in its way by now, or none.
   return found.id === run.id ? skippedAs(run, found.activeRunId ?? undefined) : { kind: 'elsewhere', id: found.id };
 }

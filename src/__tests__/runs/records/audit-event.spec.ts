@@ -8,7 +8,6 @@ import { createAuthenticator } from '@commons/backend/lib/auth/authenticator.js'
 import knex from '@commons/backend/lib/knex.js';
 import { type AuditEvent, listAuditEvents } from '@commons/backend/runs/records/audit-event.js';
 import { built, builtProgram } from '../../helpers/built-program.js';
-import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import { killServiceProcesses } from '../../helpers/service-process.js';
 import { testApp, testRegistry } from '../../helpers/test-app.js';
 import { AUDIENCE, startTokenIssuer, type TokenIssuer } from '../../helpers/token-issuer.js';
