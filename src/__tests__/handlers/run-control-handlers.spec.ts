@@ -111,7 +111,7 @@ describe('cancelling', () => {
   });
 
   it('gives up after a while on a job that ignores it', async () => {
-    const running = post('/jobs/waits', { ms: 60_000, deaf: true }).then((answer) => answer);
+    const running = post('/jobs/waits', { ms: 20_000, deaf: true }).then((answer) => answer);
     const { id } = await untilRunning('waits');
     expect((await post(`/runs/${id}/cancel`)).status).toBe(202);
     expect((await running).status).toBe(409);

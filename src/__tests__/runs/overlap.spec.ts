@@ -86,6 +86,13 @@ describe("a job whose config.overlap is 'skip'", () => {
     await active.cancel();
   });
 
+  it('is rehearsed no further while another run of it is active, which the answer names', async () => {
+    const active = await startWaiting();
+    const refused = await post(`/jobs/${JOB}/rehearse`);
+    expect(refused).toMatchObject({ status: 409, type: 'application/problem+json', body: { detail: expect.stringContaining(`active: ${active.id}, running since`), data: { activeRunId: active.id } } });
+    await active.cancel();
+  });
+
   it('is free again once a run whose process died is lost', async () => {
     const replica = await startServiceProcess();
     const call = callJob(replica, JOB, { wait: true }).catch((error: unknown) => error);

@@ -33,7 +33,7 @@ export function whyNotAgain(run: RefusedRun): string {
       return `Run ${id} was skipped${at(finishedAt)}, since another run of its job was active: nothing of it was run. Start its job anew.`;
     default:
       // Such a run can be started again, so another attempt of it began and ended while this one was asked for.
-      return `Run ${id} was started again by somebody else, and is ${run.status}${since(finishedAt)}. Look at it first: ${how('show', id)}`;
+      return `Run ${id} was started again in the same moment, and is ${run.status}${since(finishedAt)}. Look at it first: ${how('show', id)}`;
   }
 }
 
