@@ -39,10 +39,10 @@ export async function restartRun(registry: JobRegistry, id: string, call: Restar
   // Before the body is compared with the run's: who may not run the job may not guess at it either.
   const { callers } = (await tryLoad(job))?.config ?? {};
   if (by?.caller && callers) requireNamed(callers, by.caller, job.slug);
-  // Before it is asked for a body that would be of no use. The claim looks once more.
+  // A run that cannot be started again is refused before a body is asked for. The claim looks at the status once more.
   if (!onlyFailed && !restartable.includes(run.status)) throw new ServiceError(409, whyNotAgain(run));
-  const body = await bodyFor(run, call.body, job);
   const start = onlyFailed ? { parentRunId: id, onlyKeys: await failedKeys(run) } : { restart: { id, keepCursor: mode === 'resume' } };
+  const body = await bodyFor(run, call.body, job);
   return onlyFinished(await runJob(job, { trigger: run.trigger, body, isDryRun: run.isDryRun, trace, by, action: mode, ...start }));
 }
 
