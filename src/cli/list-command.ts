@@ -3,6 +3,7 @@ import { BatchJobRun } from '../models/batch-job-run.js';
 import { catalogue } from '../runs/catalogue.js';
 import type { RunSummary } from '../runs/records/history.js';
 import { runJson } from '../runs/run-json.js';
+import { failedItemsText } from './failed-items.js';
 import { withDatabase } from './open-database.js';
 import { openJobs } from './open-jobs.js';
 import { readableTime, table } from './readable.js';
@@ -32,5 +33,6 @@ export async function listCommand(source: SourceTree, { json }: { json?: boolean
 function runCell(run: RunSummary | undefined): string {
   if (!run) return '-';
   const when = run.startedAt ?? run.queuedAt;
-  return when ? `${run.status} ${readableTime(when)}` : run.status;
+  const failed = failedItemsText(run.failedItems);
+  return [run.status, ...(when ? [readableTime(when)] : []), ...(failed === undefined ? [] : [`(${failed})`])].join(' ');
 }

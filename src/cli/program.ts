@@ -3,6 +3,7 @@ import { categoryList } from '../lib/job-files/categories.js';
 import type { SourceTree } from '../lib/job-files/source-tree.js';
 import { addAuditOptions, type AuditOptions } from './audit-options.js';
 import { note, writeResult } from './result-stream.js';
+import type { FailuresOptions } from './failures-command.js';
 import { addRunFilterOptions, type RunFilterOptions } from './run-filter-options.js';
 
 interface Json {
@@ -48,6 +49,13 @@ export function createProgram(source: SourceTree, prepare: () => Promise<void>):
     .argument('<id>', "the run's id")
     .option('--json', 'as JSON')
     .action(async (id: string, options: Json) => (await import('./show-command.js')).showCommand(source, id, options));
+
+  program.command('failures')
+    .description('the items that a run could not process, by kind and each by its key')
+    .argument('<id>', "the run's id")
+    .option('--json', 'as JSON')
+    .option('--csv', 'the items as CSV')
+    .action(async (id: string, options: FailuresOptions) => (await import('./failures-command.js')).failuresCommand(source, id, options));
 
   program.command('rehearse')
     .description('a dry run, the real run once agreed to, and a second one that must write nothing')

@@ -4,12 +4,12 @@ import type { SourceTree } from '../lib/job-files/source-tree.js';
 import { terminalUser } from './terminal-user.js';
 import { CliError } from './cli-error.js';
 import { flagsOf } from './job-flags.js';
-import { withDatabase } from './open-database.js';
 import { findJob, openJobs } from './open-jobs.js';
 import { table } from './readable.js';
 import { note, writeResult } from './result-stream.js';
 import { readRunArguments } from './run-arguments.js';
 import { readRunBody } from './read-body-argument.js';
+import { withLiveRuns } from './with-live-runs.js';
 
 /**
  * Rehearses a job: a dry run, the real run once that was agreed to, and a second run that must write nothing. The report
@@ -23,7 +23,7 @@ export async function rehearseCommand(source: SourceTree, slug: string, args: re
   if (asked.isHelp) throw new CliError(`rehearse takes the flags of: run ${slug} --help`);
   if (!isAgreed && !process.stdin.isTTY) throw new CliError('there is nobody to ask whether the real run may follow: give --yes, or run it in a terminal');
   const body = await readRunBody(asked);
-  await withDatabase(source, async () => {
+  await withLiveRuns(source, async () => {
     const call = { trigger: 'cli', body, by: terminalUser(), action: 'rehearse' } as const;
     const report = await rehearse(job, call, async (dryRun) => isAgreed || askForRealRun(dryRun));
     writeResult(rehearsalTable(report));

@@ -1,5 +1,6 @@
 import { unreachable } from '../lib/errors/unreachable.js';
 import type { FinishedRun, RunResult } from '../runs/run-result.js';
+import { failedItemsText } from './failed-items.js';
 import { readableDuration } from './readable.js';
 import { note, writeJson } from './result-stream.js';
 
@@ -16,7 +17,7 @@ function hasSucceeded(run: RunResult, took: string): boolean {
     case 'finished':
       return reportFinished(run, took);
     case 'skipped':
-      note(`another run of this job is active${run.activeRunId === undefined ? '' : `, ${run.activeRunId}`}, and its config.overlap is 'skip'`);
+      note(run.detail);
       note(`skipped · run ${run.id}`);
       return false;
     case 'elsewhere':
@@ -30,7 +31,9 @@ function hasSucceeded(run: RunResult, took: string): boolean {
 function reportFinished(run: FinishedRun, took: string): boolean {
   const isSuccess = report(run);
   if (run.writes && Object.keys(run.writes).length > 0) note(`wrote ${JSON.stringify(run.writes)}`);
-  note(`${run.recorded === 'recorded' ? run.outcome.status : 'unknown'} · run ${run.id} · ${took}`);
+  const failed = failedItemsText(run.failedItems);
+  const which = failed === undefined ? '' : ` · ${failed}: job failures ${run.id}`;
+  note(`${run.recorded === 'recorded' ? run.outcome.status : 'unknown'} · run ${run.id} · ${took}${which}`);
   return isSuccess;
 }
 

@@ -7,12 +7,12 @@ import { terminalUser } from './terminal-user.js';
 import { CliError } from './cli-error.js';
 import { flagsOf, type JobFlag } from './job-flags.js';
 import { jobHelp } from './job-help.js';
-import { withDatabase } from './open-database.js';
 import { findJob, openJobs } from './open-jobs.js';
 import { reportRun } from './report-run.js';
 import { writeResult } from './result-stream.js';
 import { readRunArguments } from './run-arguments.js';
 import { readRunBody } from './read-body-argument.js';
+import { withLiveRuns } from './with-live-runs.js';
 
 /**
  * Runs a job through the one door, on the record like any other run: its log goes to stderr as it comes, its result to
@@ -27,7 +27,7 @@ export async function runCommand(source: SourceTree, slug: string, args: readonl
   const asked = readRunArguments(args, flags);
   if (asked.isHelp) return writeResult(jobHelp(slug, known.job.config, flags));
   const body = await readRunBody(asked);
-  await withDatabase(source, () => reportRun(() => runJob(job, { trigger: 'cli', body, by: terminalUser(), action: 'run' })));
+  await withLiveRuns(source, () => reportRun(() => runJob(job, { trigger: 'cli', body, by: terminalUser(), action: 'run' })));
 }
 
 async function load(job: Job): Promise<{ job: LoadedJob } | { fault: string }> {
@@ -50,5 +50,5 @@ function tryFlags({ RequestBody }: LoadedJob): readonly JobFlag[] | undefined {
 /** A job that cannot be loaded is a failed run too, whatever its arguments; its flags are not known. */
 async function runBroken(source: SourceTree, job: Job, fault: string, args: readonly string[]): Promise<void> {
   if (args.includes('--help')) throw new CliError(fault);
-  await withDatabase(source, () => reportRun(() => runJob(job, { trigger: 'cli', body: {}, by: terminalUser(), action: 'run' })));
+  await withLiveRuns(source, () => reportRun(() => runJob(job, { trigger: 'cli', body: {}, by: terminalUser(), action: 'run' })));
 }

@@ -1,6 +1,7 @@
 import type { SourceTree } from '../lib/job-files/source-tree.js';
 import { BatchJobRun } from '../models/batch-job-run.js';
 import type { RunSummary } from '../runs/records/history.js';
+import { failedItemsText } from './failed-items.js';
 import { withDatabase } from './open-database.js';
 import { readableDuration, readableTime, table } from './readable.js';
 import { writeJson, writeResult } from './result-stream.js';
@@ -18,10 +19,16 @@ export async function runsCommand(source: SourceTree, options: RunFilterOptions 
   else writeResult(table(['RUN', 'JOB', 'STATUS', 'STARTED', 'DURATION', 'TRIGGER', 'ERROR'], runs.map(row)));
 }
 
+/** Such as `succeeded (dry run, 3 items failed)`: a run that succeeded may have failed in part. */
+function statusCell({ status, isDryRun, failedItems }: RunSummary): string {
+  const notes = [isDryRun ? 'dry run' : undefined, failedItemsText(failedItems)].filter((text) => text !== undefined);
+  return notes.length > 0 ? `${status} (${notes.join(', ')})` : status;
+}
+
 const row = (run: RunSummary): string[] => [
   run.id,
   run.jobName,
-  run.isDryRun ? `${run.status} (dry run)` : run.status,
+  statusCell(run),
   run.startedAt ? readableTime(run.startedAt) : '-',
   run.durationMs === null ? '-' : readableDuration(run.durationMs),
   run.trigger,

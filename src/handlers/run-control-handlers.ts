@@ -2,6 +2,7 @@ import type { Request, RequestHandler } from 'express';
 import type { JobRegistry } from '../lib/job-files/registry.js';
 import { hasEndedWithin } from '../runs/until-ended.js';
 import { restartRun } from '../runs/restart-run.js';
+import { whyNotCancelled } from '../runs/records/run-refusals.js';
 import { ServiceError } from '../lib/errors/service-error.js';
 import { recordAuditEvent } from '../runs/records/audit-event.js';
 import { BatchJobRun } from '../models/batch-job-run.js';
@@ -19,11 +20,11 @@ const LONGEST_WAIT_MS = 3_000;
  * takes longer than a moment, 409 when it had ended before.
  */
 export const cancelRunHandler: RequestHandler = async (req, res) => {
-  const { id, status, jobName } = await runOf(req);
+  const { id, jobName } = await runOf(req);
   const by = requesterOf(req);
   await recordAuditEvent({ ...by, action: 'cancel', outcome: 'allowed', runId: id, jobName });
   nameRun(res, id);
-  if (!(await BatchJobRun.cancel(id, by.name))) throw new ServiceError(409, `The run has ended: it is ${status}.`);
+  if (!(await BatchJobRun.cancel(id, by.name))) throw new ServiceError(409, whyNotCancelled(await runOf(req)));
   const hasEnded = await hasEndedWithin(id, LONGEST_WAIT_MS);
   const run = await BatchJobRun.find(id);
   res.status(hasEnded ? 200 : 202).json(run && runJson(run));

@@ -1,6 +1,6 @@
 import type { RequestHandler } from 'express';
-import { csvLine } from '../lib/csv.js';
 import { BatchJobRun } from '../models/batch-job-run.js';
+import { failuresCsv } from '../runs/failures-csv.js';
 import { runOf } from './run-handlers.js';
 
 /**
@@ -12,9 +12,6 @@ export const runFailuresHandler: RequestHandler = async (req, res) => {
   const [failures, groups] = await Promise.all([BatchJobRun.listFailures(id), BatchJobRun.groupFailures(id)]);
   res.format({
     json: () => res.json({ groups, failures }),
-    'text/csv': () => {
-      const rows = failures.map(({ key, message, fingerprint, at }) => csvLine([JSON.stringify(key), message, fingerprint, at.toISOString()]));
-      res.send([csvLine(['key', 'message', 'fingerprint', 'at']), ...rows].join(''));
-    },
+    'text/csv': () => void res.send(failuresCsv(failures)),
   });
 };

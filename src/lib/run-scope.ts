@@ -39,7 +39,10 @@ export interface CurrentRun {
   readonly deadline: Date;
   /** Where an earlier attempt of this run got to, when it is resumed: what was last given to checkpoint. */
   readonly cursor: JSONData | undefined;
-  /** The keys of the items to process, when just those that failed are to be tried again. */
+  /**
+   * The keys of the items to process, when just those that failed are to be tried again; undefined for all items. A job that never reads
+   * it cannot have just its failed items retried: that is refused.
+   */
   readonly onlyKeys: readonly JSONData[] | undefined;
   /** Says how far the run is. Cheap: it is written at most once a second, and the last one always. */
   progress(progress: RunProgress): void;

@@ -3,6 +3,7 @@ import type { JSONData } from '../jobs/helpers.js';
 import { orUndefined } from '../lib/errors/or-undefined.js';
 import { toJson } from '../lib/json/json.js';
 import type { RunFailureBuffer } from './failure-buffer.js';
+import type { RunNews } from './heartbeat.js';
 import { RunDatabase } from '../lib/run-knex/run-database.js';
 import type { Scrubber } from '../lib/personal-data/scrubber.js';
 import type { RunLogBuffer } from './log-buffer.js';
@@ -21,6 +22,8 @@ export interface ActiveRunStart {
   readonly trace: string | undefined;
   readonly cursor: JSONData | undefined;
   readonly onlyKeys: readonly JSONData[] | undefined;
+  /** Items that failed in earlier attempts from which this one goes on. */
+  readonly failedBefore: number;
   readonly countWrites: 'exact' | undefined;
   /** Keeps the personal data of its body out of what it leaves behind. */
   readonly scrubber: Scrubber | undefined;
@@ -34,7 +37,7 @@ const CANCEL_GRACE_MS = 5_000;
 
 /** Its constructor gives it these. */
 // eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- the fields are written down once, in ActiveRunStart.
-export interface ActiveRun extends ActiveRunStart {}
+export interface ActiveRun extends Omit<ActiveRunStart, 'onlyKeys'> {}
 
 /**
  * A run that is going in this process: what its job sees of it, where its records go, how it is told to stop, and how its
@@ -56,6 +59,9 @@ export class ActiveRun implements CurrentRun, RunScope {
   #toldProgress: string | undefined;
   #toldWrites: string | undefined;
   #startedAt = Date.now();
+  readonly #onlyKeys: readonly JSONData[] | undefined;
+  #asksForKeys = false;
+  #toldFailedItems = 0;
   readonly #outer: RunScope | undefined;
   #controller: AbortController | undefined;
   #stopReason: Error | undefined;
@@ -63,8 +69,10 @@ export class ActiveRun implements CurrentRun, RunScope {
   #giveUp: ((reason: Error | undefined) => void) | undefined;
 
   /** @param outer the run in which it was started */
-  constructor(start: ActiveRunStart, outer?: RunScope) {
+  constructor({ onlyKeys, ...start }: ActiveRunStart, outer?: RunScope) {
     Object.assign(this, start);
+    this.#onlyKeys = onlyKeys;
+    this.#toldFailedItems = start.failedBefore;
     this.#outer = outer;
   }
 
@@ -76,6 +84,22 @@ export class ActiveRun implements CurrentRun, RunScope {
   /** Its work begins now, and so does the time it has for it. */
   begin(): void {
     this.#startedAt = Date.now();
+  }
+
+  /** That the job asks for it is kept with the run: one that never does cannot do just the items that failed. */
+  get onlyKeys(): readonly JSONData[] | undefined {
+    this.#asksForKeys = true;
+    return this.#onlyKeys;
+  }
+
+  /** Whether the job has asked for its onlyKeys. */
+  get asksForKeys(): boolean {
+    return this.#asksForKeys;
+  }
+
+  /** How many items failed, in all attempts since the run last began anew. */
+  get failedItems(): number {
+    return this.failedBefore + (this.failures?.items ?? 0);
   }
 
   get deadline(): Date {
@@ -114,19 +138,24 @@ export class ActiveRun implements CurrentRun, RunScope {
     this.#progress = progress;
   }
 
-  /** How far it is and what it has written, as JSON texts, as far as that changed since it was last asked for. */
-  news(): { progress?: string | undefined; writes?: string | undefined } | undefined {
-    if (!this.#progress && !this.openedDatabase) return undefined;
+  /** How far it is and what it has written, as JSON texts, and how many items failed, as far as that changed since it was last asked for. */
+  news(): RunNews | undefined {
+    if (!this.#progress && !this.openedDatabase && !this.failures) return undefined;
     // Inside: what the job reported may have code of its own (getters).
     const progress = this.#progress && runInScope(this, () => progressText(this.#progress!, this.scrubber));
     const writes = this.openedDatabase && JSON.stringify(this.openedDatabase.writes);
+    const { failedItems } = this;
     const news = {
+      failedItems: failedItems === this.#toldFailedItems ? undefined : failedItems,
+      // It is not told that it never asks: it may ask yet.
+      asksForKeys: this.#asksForKeys || undefined,
       progress: progress === this.#toldProgress ? undefined : progress,
       writes: writes === this.#toldWrites || (writes === '{}' && !this.#toldWrites) ? undefined : writes,
     };
     this.#toldProgress = progress;
     this.#toldWrites = writes;
-    return news.progress === undefined && news.writes === undefined ? undefined : news;
+    this.#toldFailedItems = failedItems;
+    return news.progress === undefined && news.writes === undefined && news.failedItems === undefined ? undefined : news;
   }
 
   async checkpoint(cursor: JSONData, trx?: Knex.Transaction): Promise<void> {

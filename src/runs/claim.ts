@@ -10,8 +10,10 @@ import { dryRunWishIn } from './dry-run-wish.js';
 import { type KeptBody, keepBody } from './kept-body.js';
 import { type Claim, type Claimed, type Claiming, claimNextAttempt, claimRow } from './records/claim-row.js';
 import { newRunId } from './records/run-id.js';
+import { findRun } from './records/history.js';
+import { anotherIsActive, whyNotAgain } from './records/run-refusals.js';
 import { restartable } from './records/run-status.js';
-import { ANOTHER_IS_ACTIVE, isOverlap } from './records/skip.js';
+import { findRunInTheWay, isOverlap } from './records/skip.js';
 import type { RunElsewhere, SkippedRun } from './run-result.js';
 import type { RunStart } from './run-start.js';
 
@@ -79,22 +81,35 @@ async function started(row: Claiming): Promise<Claim> {
   try {
     return await claimRow(row);
   } catch (cause) {
-    if (isOverlap(cause)) throw new ServiceError(503, `${ANOTHER_IS_ACTIVE} This delivery's run ended badly, and is started again by a delivery that comes after that.`, { cause, retryAfterSeconds: 5 });
-    throw notRecorded(cause);
+    if (!isOverlap(cause)) throw notRecorded(cause);
+    const { detail, data } = await whatIsInTheWay(row.jobName);
+    throw new ServiceError(503, `${detail}. This delivery's run ended badly, and is started again by a delivery that comes after that.`, { cause, data, retryAfterSeconds: 5 });
   }
 }
 
 async function restarted({ id, jobName, trigger, isDryRun, requestedBy, isAlone, audit }: Claiming, restart: NonNullable<RunStart['restart']>): Promise<Claimed> {
   const taking = { id: restart.id, from: restartable, keepsPlace: restart.keepCursor };
-  const claim = await claimNextAttempt({ id, jobName, trigger, isDryRun, requestedBy, isAlone, audit, taking }).catch((cause: unknown) => {
-    throw isOverlap(cause) ? overlapRefused() : notRecorded(cause);
+  const claim = await claimNextAttempt({ id, jobName, trigger, isDryRun, requestedBy, isAlone, audit, taking }).catch(async (cause: unknown) => {
+    if (!isOverlap(cause)) throw notRecorded(cause);
+    // It cannot be recorded as skipped: it has a row, and that says how it ended.
+    const { detail, data } = await whatIsInTheWay(jobName);
+    throw new ServiceError(409, detail, { data });
   });
-  if (!claim) throw new ServiceError(409, `Only a run that is ${restartable.join(', ')} can be started again.`);
-  return claim;
+  if (claim) return claim;
+  const run = await orNotRecorded(findRun(restart.id));
+  throw run ? new ServiceError(409, whyNotAgain(run)) : new ServiceError(404, `There is no run ${restart.id} any more, so it cannot be started again.`);
 }
 
-/** A next attempt cannot be recorded as skipped: its row keeps how the run ended. */
-const overlapRefused = (): ServiceError => new ServiceError(409, ANOTHER_IS_ACTIVE);
+async function whatIsInTheWay(jobName: string): Promise<{ detail: string; data: { activeRunId: string | null } }> {
+  const active = await orNotRecorded(findRunInTheWay(jobName));
+  return { detail: anotherIsActive(active), data: { activeRunId: active?.id ?? null } };
+}
+
+/** What was looked up for a refusal. @throws {ServiceError} where that fails: nothing was run, and so much is sure */
+const orNotRecorded = <T>(looking: Promise<T>): Promise<T> =>
+  looking.catch((cause: unknown) => {
+    throw notRecorded(cause);
+  });
 
 /** A fault that passes is 503; data that Postgres refuses, such as a job's name of 201 characters, it will refuse again. */
 function notRecorded(cause: unknown): ServiceError {
@@ -106,10 +121,10 @@ function notRecorded(cause: unknown): ServiceError {
 const LONGEST_TIMEOUT_MS = 2_147_483_647;
 
 function activeRun(claim: Claimed, { jobName, isDryRun }: Claiming, start: RunStart, { scrubber }: KeptBody, outer: RunScope | undefined): ActiveRun {
-  const { id, attempt, cursor, onlyKeys = start.onlyKeys } = claim;
+  const { id, attempt, cursor, onlyKeys = start.onlyKeys, failedItems: failedBefore = 0 } = claim;
   const timeoutMs = Math.min(start.timeoutMs ?? envConfig().runTimeout, LONGEST_TIMEOUT_MS);
   const trace = start.trace ?? outer?.trace;
-  const run = new ActiveRun({ id, attempt, jobName, isDryRun, timeoutMs, trace, cursor, onlyKeys, countWrites: start.countWrites, scrubber }, outer);
+  const run = new ActiveRun({ id, attempt, jobName, isDryRun, timeoutMs, trace, cursor, onlyKeys, failedBefore, countWrites: start.countWrites, scrubber }, outer);
   for (const line of start.lines ?? []) run.keepLine(line);
   return run;
 }

@@ -21,8 +21,10 @@ export class RunFailureBuffer {
   readonly #onError: (error: unknown) => void;
   #waiting: KeptFailure[] = [];
   /** Those of transactions: what is rolled back is forgotten. */
-  readonly #inTransactions = new WeakMap<Knex.Transaction, KeptFailure[]>();
-  #count = 0;
+  readonly #inTransactions = new WeakMap<Knex.Transaction, { readonly kept: KeptFailure[]; items: number }>();
+  /** How many were kept, and so the number of the next one. */
+  #kept = 0;
+  #items = 0;
 
   /** @param write harmless when repeated @param onError hears of a write that failed; its items are tried again */
   constructor(write: Write, onError: (error: unknown) => void) {
@@ -30,14 +32,20 @@ export class RunFailureBuffer {
     this.#onError = onError;
   }
 
+  /** How many items failed, those that were not kept too. Those of a transaction count from its commit on. */
+  get items(): number {
+    return this.#items;
+  }
+
   /** @param trx the transaction it failed in; it waits for flushIn @param scrubber for the message, not for the key, by which the item is found */
   add({ key, error }: FailedItem, trx?: Knex.Transaction, scrubber?: Scrubber): void {
-    if (this.#count >= MOST_KEPT) return;
+    const waiting = trx ? this.#waitingIn(trx) : undefined;
+    if (waiting) waiting.items++;
+    else this.#items++;
+    if (this.#kept >= MOST_KEPT) return;
     const { name, message } = describeError(error, scrubber?.text);
-    const waiting = trx ? (this.#inTransactions.get(trx) ?? []) : this.#waiting;
-    if (trx) this.#inTransactions.set(trx, waiting);
-    waiting.push({
-      seq: this.#count++,
+    (waiting?.kept ?? this.#waiting).push({
+      seq: this.#kept++,
       key: toStorableJson(toJson(key).text ?? 'null', 2_048),
       message: toStorableText(message || name, 2_048),
       fingerprint: fingerprintOf(name, message),
@@ -46,9 +54,17 @@ export class RunFailureBuffer {
 
   /** Writes, in `trx`, what waits for it. @throws whatever the statement throws */
   async flushIn(trx: Knex.Transaction): Promise<void> {
-    const waiting = this.#inTransactions.get(trx) ?? [];
+    const waiting = this.#inTransactions.get(trx);
+    if (!waiting) return;
     this.#inTransactions.delete(trx);
-    for (const failures of inPieces(waiting, PIECE)) await this.#write(failures, trx);
+    for (const failures of inPieces(waiting.kept, PIECE)) await this.#write(failures, trx);
+    void trx.executionPromise.then(() => (this.#items += waiting.items), () => undefined);
+  }
+
+  #waitingIn(trx: Knex.Transaction): { readonly kept: KeptFailure[]; items: number } {
+    const waiting = this.#inTransactions.get(trx) ?? { kept: [], items: 0 };
+    this.#inTransactions.set(trx, waiting);
+    return waiting;
   }
 
   /** Writes what waits. Never rejects: what could not be written waits on. */

@@ -21,8 +21,10 @@ export interface Leased {
   news?(): RunNews | undefined;
 }
 
-/** How far a run is, and what it wrote. */
+/** How far a run is, what it wrote, how many of its items failed, and whether it asked which items to keep to. */
 export interface RunNews {
+  readonly failedItems?: number | undefined;
+  readonly asksForKeys?: true | undefined;
   readonly progress?: string | undefined;
   readonly writes?: string | undefined;
 }

@@ -1,13 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { JSONData } from '../jobs/helpers.js';
 import { requireNamed } from '../lib/auth/require-named.js';
+import { mayKeepToKeys } from './records/asked-keys.js';
 import { listFailures } from './records/failures.js';
 import { findRun, type RunDetail } from './records/history.js';
 import type { JobCall } from './job-call.js';
 import { type FinishedRun, onlyFinished } from './run-result.js';
 import { keepBody } from './kept-body.js';
 import { openSealedBody } from './records/sealed-bodies.js';
-import type { RunStatus } from './records/run-status.js';
+import { since, whyNotAgain } from './records/run-refusals.js';
+import { restartable } from './records/run-status.js';
 import type { LoadedJob } from '../lib/job-files/module.js';
 import type { Job, JobRegistry } from '../lib/job-files/registry.js';
 import { runJob } from './run-job.js';
@@ -37,8 +39,10 @@ export async function restartRun(registry: JobRegistry, id: string, call: Restar
   // Before the body is compared with the run's: who may not run the job may not guess at it either.
   const { callers } = (await tryLoad(job))?.config ?? {};
   if (by?.caller && callers) requireNamed(callers, by.caller, job.slug);
-  const body = await bodyFor(run, call.body, job);
+  // A run that cannot be started again is refused before a body is asked for. The claim looks at the status once more.
+  if (!onlyFailed && !restartable.includes(run.status)) throw new ServiceError(409, whyNotAgain(run));
   const start = onlyFailed ? { parentRunId: id, onlyKeys: await failedKeys(run) } : { restart: { id, keepCursor: mode === 'resume' } };
+  const body = await bodyFor(run, call.body, job);
   return onlyFinished(await runJob(job, { trigger: run.trigger, body, isDryRun: run.isDryRun, trace, by, action: mode, ...start }));
 }
 
@@ -73,10 +77,22 @@ async function isSameBody(kept: unknown, sent: unknown, job: Job): Promise<boole
   return isDeepStrictEqual(JSON.parse(text), kept);
 }
 
-/** Each one once: an item that was come by in two attempts may have failed in both. @throws {ServiceError} 409 when none failed, or more may */
-async function failedKeys({ id, status }: { id: string; status: RunStatus }): Promise<readonly JSONData[]> {
-  if (status === 'queued' || status === 'running') throw new ServiceError(409, `The run is ${status}: which items fail is known once it has ended.`);
+/** Each one once: an item that was come by in two attempts may have failed in both. @throws {ServiceError} 409 when none failed, or more may, or the job would do all others too */
+async function failedKeys({ id, status, startedAt, queuedAt, failedItems }: RunDetail): Promise<readonly JSONData[]> {
+  if (status === 'queued' || status === 'running') {
+    throw new ServiceError(409, `Run ${id} is ${status}${since(startedAt ?? queuedAt)}: which items fail is known once it has ended. Wait for it, or cancel it first.`);
+  }
   const failures = await listFailures(id);
-  if (failures.length === 0) throw new ServiceError(409, 'No item of this run failed.');
+  if (failures.length === 0) throw new ServiceError(409, failedItems ? whyNoneKept(id) : `No item of run ${id} failed.`);
+  if (!(await mayKeepToKeys(id))) throw new ServiceError(409, whyNotJustThese(id));
   return [...new Map(failures.map(({ key }) => [JSON.stringify(key), key])).values()];
 }
+
+const whyNoneKept = (id: string): string =>
+  `Items of run ${id} failed, and it is not known which: its process died before they were written. Resume the run, or retry the whole of it.`;
+
+/** For the job's author, who has a loop of their own. */
+const whyNotJustThese = (id: string): string =>
+  `The failed items of run ${id} cannot be retried alone: its job never asked for run.onlyKeys, so it would do all of its items again. `
+  + 'Write in the job: const { onlyKeys } = currentRun(); and where onlyKeys is not undefined, do just the items with these keys, the ones that it gives to failure() '
+  + '(src/jobs/README.md, "Items that fail"). Run the job so once, a dry run will do, and retry these items then; or retry the whole run.';

@@ -3,7 +3,7 @@ import { unreachable } from '../lib/errors/unreachable.js';
 import { ServiceError } from '../lib/errors/service-error.js';
 import type { RunOutcome, Settled } from './outcome.js';
 import type { FinishResult } from './records/finish.js';
-import { ANOTHER_IS_ACTIVE, type Skipped } from './records/skip.js';
+import type { Skipped } from './records/skip.js';
 
 /** What asking for a run came to. Whoever asks deals with every kind. */
 export type RunResult = FinishedRun | SkippedRun | RunElsewhere;
@@ -17,6 +17,8 @@ export interface FinishedRun {
   readonly outcome: RunOutcome;
   /** Rows that it wrote, by table and verb; undefined for a run that never used the database. */
   readonly writes: RunWrites | undefined;
+  /** How many items failed, in all attempts since it last began anew. */
+  readonly failedItems: number;
   /** `unknown`: the database did not take the outcome in time. `fenced`: the row was no longer this attempt's. */
   readonly recorded: FinishResult | 'unknown';
 }
@@ -39,8 +41,9 @@ export class RunSkipped extends ServiceError {
     readonly runId: string,
     /** The run that was in its way; undefined when that has ended meanwhile. */
     readonly activeRunId: string | undefined,
+    detail: string,
   ) {
-    super(409, activeRunId === undefined ? ANOTHER_IS_ACTIVE : `${ANOTHER_IS_ACTIVE} The active one is ${activeRunId}.`);
+    super(409, detail, { data: { activeRunId: activeRunId ?? null } });
   }
 }
 
@@ -50,7 +53,7 @@ export function onlyFinished(result: RunResult): FinishedRun {
     case 'finished':
       return result;
     case 'skipped':
-      throw new RunSkipped(result.id, result.activeRunId);
+      throw new RunSkipped(result.id, result.activeRunId, result.detail);
     case 'elsewhere':
       // Only a delivery can be elsewhere; or a claim whose row was taken for lost before its answer came.
       throw new ServiceError(503, `The run ${result.id} was started, and is not this process's any more. Look at it before you start it again.`, { retryAfterSeconds: 5 });

@@ -28,7 +28,7 @@ export async function settleRun(run: ActiveRun, settled: Settled): Promise<Finis
   const recorded = await commit(run, outcome);
   removeActiveRun(run);
   if (logged) await atMost(LONGEST_LOG_WAIT_MS, logged);
-  return { kind: 'finished', id, attempt, settled, outcome, recorded, writes: run.openedDatabase?.writes };
+  return { kind: 'finished', id, attempt, settled, outcome, recorded, writes: run.openedDatabase?.writes, failedItems: run.failedItems };
 }
 
 /** ms that an answer waits for the run's last lines, so that whoever reads the log right after it finds them. */
@@ -61,6 +61,7 @@ async function commit(active: ActiveRun, outcome: RunOutcome): Promise<FinishedR
   try {
     const recorded = await finishRun({
       id, attempt, status, httpStatus, result, error, ...active.news(), keepsBody: active.failures !== undefined,
+      failedItems: active.failedItems, asksForKeys: active.asksForKeys,
     });
     if (recorded === 'fenced') logger.error(new Error('The run ended, but its row was no longer its own to finish'), run);
     return recorded;

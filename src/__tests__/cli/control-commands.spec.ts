@@ -1,50 +1,21 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import os from 'node:os';
-import path from 'node:path';
 import knex from '@commons/backend/lib/knex.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
-import { built, builtProgram } from '../helpers/built-program.js';
+import { type EndedCommand, killCommands, startCommand } from '../helpers/command-line.js';
 import { doneIds, useItemTable } from '../helpers/item-table.js';
 import { untilLost } from '../helpers/until-lost.js';
 import { untilRunning } from '../helpers/until-running.js';
 import { waitUntil } from '../helpers/wait-until.js';
 
-const ROOT = path.resolve(__dirname, '../../..');
-const JOBS = path.join(__dirname, '../fixtures/jobs');
-const running = new Set<ChildProcess>();
-
-interface Ended {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-/** The real command line in a process of its own, without a terminal, over the fixture jobs and this spec's database. */
-function start(...args: string[]): { child: ChildProcess; ended: Promise<Ended> } {
-  const env = { ...process.env, JOBS_FOLDER: built(JOBS), LOG_LEVEL: 'error', NO_COLOR: '1', RUN_LEASE: '2s' };
-  const child = spawn(process.execPath, builtProgram('src/cli.ts', ...args), { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] });
-  running.add(child);
-  const text = { stdout: '', stderr: '' };
-  child.stdout.on('data', (part: Buffer) => (text.stdout += part.toString()));
-  child.stderr.on('data', (part: Buffer) => (text.stderr += part.toString()));
-  const ended = new Promise<Ended>((resolve) => {
-    child.once('close', (code) => {
-      running.delete(child);
-      resolve({ code, ...text });
-    });
-  });
-  return { child, ended };
-}
-
-const job = (...args: string[]): Promise<Ended> => start(...args).ended;
+/** The command line over the fixture jobs, with a lease that passes soon. */
+const start = (...args: string[]) => startCommand(args, { RUN_LEASE: '2s' });
+const job = (...args: string[]): Promise<EndedCommand> => start(...args).ended;
 const body = (value: object): string[] => ['--body', JSON.stringify(value)];
-const runIdOf = ({ stderr }: Ended): string => /· run (\S+)/.exec(stderr)?.[1] ?? `no run in: ${stderr}`;
+const runIdOf = ({ stderr }: EndedCommand): string => /· run (\S+)/.exec(stderr)?.[1] ?? `no run in: ${stderr}`;
 const NO_RUN = '018f0000-0000-7000-8000-000000000000';
 
 useItemTable();
-afterEach(() => {
-  for (const child of running) child.kill('SIGKILL');
-});
+afterEach(killCommands);
 
 describe('rehearse', () => {
   it('refuses to go on where there is nobody to ask, before anything runs', async () => {
@@ -102,7 +73,7 @@ describe('cancel', () => {
     expect(await job('cancel', id)).toMatchObject({ code: 0, stdout: '', stderr: expect.stringContaining(`cancelled · run ${id}`) });
     expect(await other.ended).toMatchObject({ code: 1, stderr: expect.stringContaining(`cancelled · run ${id}`) });
     expect(await BatchJobRun.find(id)).toMatchObject({ status: 'cancelled', errorName: 'RunCancelled' });
-    expect(await job('cancel', id)).toMatchObject({ code: 1, stderr: 'error: the run has ended: it is cancelled\n' });
+    expect(await job('cancel', id)).toMatchObject({ code: 1, stderr: expect.stringMatching(new RegExp(`^error: Run ${id} is cancelled since \\S+Z, so there is nothing to cancel\\. `)) });
   });
 });
 
@@ -112,7 +83,6 @@ describe('resume', () => {
     const { id } = await untilRunning('writes');
     await waitUntil('it got somewhere', async () => (await doneIds()).length >= 20);
     victim.child.kill('SIGKILL');
-    expect(await job('resume', id)).toMatchObject({ code: 1, stderr: expect.stringContaining('can be started again') });
     await untilLost(id);
     const resumed = await job('resume', id);
     expect(resumed).toMatchObject({ code: 0, stderr: expect.stringContaining(`succeeded · run ${id}`) });
@@ -127,7 +97,7 @@ describe('retry', () => {
     const first = await job('run', 'writes', ...body({ failing: [7, 50] }));
     const id = runIdOf(first);
     const refused = await job('retry', id);
-    expect(refused).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(/^error: Only a run that is failed, .* can be started again/) });
+    expect(refused).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(new RegExp(`^error: Run ${id} has succeeded at \\S+Z: there is nothing to start again`)) });
     const retried = await job('retry', id, '--only-failed');
     expect(retried.code).toBe(0);
     expect(JSON.parse(retried.stdout)).toMatchObject({ processed: 2, failed: 2 });

@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers';
 import { reportRun } from '@commons/backend/cli/report-run.js';
 import knex from '@commons/backend/lib/knex.js';
 import { runJob } from '@commons/backend/runs/run-job.js';
+import { anotherIsActive } from '@commons/backend/runs/records/run-refusals.js';
 import type { RunResult } from '@commons/backend/runs/run-result.js';
 import { createBatchJobRun } from '../helpers/factories/batch-job-run-factory.js';
 import { testRegistry } from '../helpers/test-app.js';
@@ -58,12 +59,12 @@ describe('the command line, of a run', () => {
     const [skipped] = await knex('batch_job_run').where({ status: 'skipped', jobName: JOB }).select('id', 'trigger');
     expect(skipped).toMatchObject({ trigger: 'cli' });
     expect([stdout, await code]).toEqual(['', 1]);
-    expect(stderr).toBe(`another run of this job is active, ${active}, and its config.overlap is 'skip'\nskipped · run ${skipped.id}\n`);
+    expect(stderr).toMatch(new RegExp(`^Another run of this job is active: ${active}, running since \\S+Z, and its config.overlap is 'skip'. Wait for it, or cancel it: .*cancel ${active}\nskipped · run ${skipped.id}\n$`));
   });
 
   it('that was skipped for one that has ended meanwhile: no run is named that nobody knows', async () => {
-    const { stderr, code } = await report(async () => ({ kind: 'skipped', id: 'the-run', activeRunId: undefined, httpStatus: 409 }));
-    expect([stderr, code]).toEqual(["another run of this job is active, and its config.overlap is 'skip'\nskipped · run the-run\n", 1]);
+    const { stderr, code } = await report(async () => ({ kind: 'skipped', id: 'the-run', activeRunId: undefined, detail: anotherIsActive(undefined), httpStatus: 409 }));
+    expect([stderr, code]).toEqual(["Another run of this job was active, and its config.overlap is 'skip'. That run has ended by now: start this one again.\nskipped · run the-run\n", 1]);
   });
 
   it('that is in another process: which one it is, and code 1', async () => {

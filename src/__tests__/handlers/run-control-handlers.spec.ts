@@ -111,7 +111,7 @@ describe('cancelling', () => {
   });
 
   it('gives up after a while on a job that ignores it', async () => {
-    const running = post('/jobs/waits', { ms: 60_000, deaf: true }).then((answer) => answer);
+    const running = post('/jobs/waits', { ms: 20_000, deaf: true }).then((answer) => answer);
     const { id } = await untilRunning('waits');
     expect((await post(`/runs/${id}/cancel`)).status).toBe(202);
     expect((await running).status).toBe(409);
@@ -120,7 +120,8 @@ describe('cancelling', () => {
 
   it('is refused for a run that has ended, and for none', async () => {
     const { headers } = await post('/jobs/no-op');
-    expect((await post(`${headers.location}/cancel`)).status).toBe(409);
+    const refused = await post(`${headers.location}/cancel`);
+    expect([refused.status, refused.body.detail]).toEqual([409, expect.stringMatching(/^Run \S+ has succeeded at \S+Z, so there is nothing to cancel\.$/)]);
     expect((await post('/runs/018f0000-0000-7000-8000-000000000000/cancel')).status).toBe(404);
   });
 });
@@ -179,7 +180,7 @@ describe('starting a run again', () => {
     const { headers } = await post('/jobs/no-op');
     const refused = await post(`${headers.location}/retry`);
     expect(refused.status).toBe(409);
-    expect(refused.body.detail).toMatch(/^Only a run that is failed, timed_out, cancelled, interrupted, lost can be started again/);
+    expect(refused.body.detail).toMatch(/^Run \S+ has succeeded at \S+Z: there is nothing to start again\./);
     expect((await post(`${headers.location}/retry?only=some`)).status).toBe(400);
   });
 
@@ -192,7 +193,7 @@ describe('starting a run again', () => {
     const answers = await retriesThatMeet(id, 3);
     // Cancelled only now: an attempt that ended earlier could be retried once more, and rightly.
     const refused = await waitUntil('two are refused', () => (answers.answered.length >= 2 ? [...answers.answered] : undefined));
-    expect(refused.map(({ status, body }) => [status, body.detail])).toEqual([1, 2].map(() => [409, expect.stringMatching(/^Only a run that is .* can be started again/)]));
+    expect(refused.map(({ status, body }) => [status, body.detail])).toEqual([1, 2].map(() => [409, expect.stringMatching(/^Run \S+ is running since \S+Z on \S+, so it cannot be started again/)]));
     await untilRunning('holds-connections');
     await post(`/runs/${id}/cancel`);
     expect((await answers.all).map(({ body }) => body.detail as string)).toContain('The run was cancelled.');

@@ -38,7 +38,8 @@ describe("a job whose config.overlap is 'skip'", () => {
     const second = await post(`/jobs/${JOB}`);
     expect(second.status).toBe(409);
     expect(second.headers['content-type']).toMatch(/^application\/problem\+json/);
-    expect(second.body).toMatchObject({ detail: expect.stringContaining('Another run of this job is active'), data: { activeRunId: first.id } });
+    const why = expect.stringMatching(new RegExp(`^Another run of this job is active: ${first.id}, running since \\S+Z on \\S+, and its config.overlap is 'skip'. Wait for it, or cancel it: POST /runs/${first.id}/cancel, or `));
+    expect(second.body).toMatchObject({ detail: why, data: { activeRunId: first.id } });
     expect(await BatchJobRun.find(second.headers['job-run-id']!)).toMatchObject({ status: 'skipped', httpStatus: 409, startedAt: null });
     await first.cancel();
     expect((await post(`/jobs/${JOB}`)).body).toEqual({ ran: true });
@@ -79,8 +80,16 @@ describe("a job whose config.overlap is 'skip'", () => {
     await cancelled.cancel();
     const active = await startWaiting();
     const refused = await post(`/runs/${cancelled.id}/retry`);
-    expect([refused.status, refused.body.detail]).toEqual([409, expect.stringContaining('Another run of this job is active')]);
+    expect([refused.status, refused.body.detail]).toEqual([409, expect.stringContaining(`Another run of this job is active: ${active.id}, running since`)]);
+    expect(refused.body.data).toEqual({ activeRunId: active.id });
     expect((await BatchJobRun.find(cancelled.id))?.status).toBe('cancelled');
+    await active.cancel();
+  });
+
+  it('is rehearsed no further while another run of it is active, which the answer names', async () => {
+    const active = await startWaiting();
+    const refused = await post(`/jobs/${JOB}/rehearse`);
+    expect(refused).toMatchObject({ status: 409, type: 'application/problem+json', body: { detail: expect.stringContaining(`active: ${active.id}, running since`), data: { activeRunId: active.id } } });
     await active.cancel();
   });
 

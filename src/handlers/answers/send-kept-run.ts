@@ -9,13 +9,14 @@ export interface KeptRun {
   readonly httpStatus: number | null;
   readonly result?: unknown;
   readonly error?: object | null;
+  readonly failedItems?: number | null;
 }
 
 /** Answers from a run's row: with what the caller got that the run was executed for, or that it was skipped. */
 export function sendKeptRun(res: Response, run: KeptRun): void {
   const status = run.httpStatus ?? (run.status === 'succeeded' ? 200 : 500);
-  if (run.error) sendRunProblem(res, run.id, problemOf(run.error, status));
-  else sendResult(res, run.id, status, resultText(run, status));
+  if (run.error) sendRunProblem(res, run.id, problemOf(run.error, status), { failedItems: run.failedItems });
+  else sendResult(res, run.id, status, resultText(run, status), { failedItems: run.failedItems });
 }
 
 /** What the first caller was told. */

@@ -14,8 +14,8 @@ export function sendRun(res: Response, run: FinishedRun): void {
   const { outcome, recorded } = run;
   if (res.headersSent) return closeOwnAnswer(res, run);
   if (recorded !== 'recorded') return sendRunProblem(res, run.id, { ...blank(500), detail: UNRECORDED });
-  if (outcome.problem) return sendRunProblem(res, run.id, outcome.problem, { retryAfterSeconds: outcome.retryAfterSeconds, writes: run.writes });
-  sendResult(res, run.id, outcome.httpStatus, outcome.text, run.writes);
+  if (outcome.problem) return sendRunProblem(res, run.id, outcome.problem, { ...run, retryAfterSeconds: outcome.retryAfterSeconds });
+  sendResult(res, run.id, outcome.httpStatus, outcome.text, run);
 }
 
 const UNRECORDED = 'The outcome is unknown: the job ended, but that could not be recorded. Look at what it did before you run it again.';
@@ -34,13 +34,19 @@ function closeOwnAnswer(res: Response, { id, outcome: { status }, recorded }: Fi
   else res.destroy();
 }
 
+/** What the headers of an answer say of its run. */
+export interface RunCounts {
+  readonly writes?: RunWrites | undefined;
+  readonly failedItems?: number | null | undefined;
+}
+
 /** Written directly: Express would hash every answer for an ETag, which no POST needs. */
-export function sendResult(res: Response, runId: string, status: number, text: string | undefined, writes?: RunWrites): void {
-  const written = writesHeader(writes);
+export function sendResult(res: Response, runId: string, status: number, text: string | undefined, counts: RunCounts = {}): void {
+  const counted = countHeaders(counts);
   if (text === undefined) {
     // Node leaves the body out of a 204 alone; for a 205 it would announce one in chunks (RFC 9110, 15.3.6).
     const length = status === 204 ? undefined : { 'Content-Length': 0 };
-    res.writeHead(status, { ...length, Location: `/runs/${runId}`, 'Job-Run-Id': runId, ...written }).end();
+    res.writeHead(status, { ...length, Location: `/runs/${runId}`, 'Job-Run-Id': runId, ...counted }).end();
     return;
   }
   res.writeHead(status, {
@@ -48,12 +54,18 @@ export function sendResult(res: Response, runId: string, status: number, text: s
     'Content-Length': Buffer.byteLength(text),
     Location: `/runs/${runId}`,
     'Job-Run-Id': runId,
-    ...written,
+    ...counted,
   });
   res.end(text);
 }
 
 const MOST_HEADER_BYTES = 2_048;
+
+/** Job-Run-Failed-Items is there only where items failed: whoever looks at nothing else sees that. */
+const countHeaders = ({ writes, failedItems }: RunCounts): Record<string, string> => ({
+  ...writesHeader(writes),
+  ...(failedItems && { 'Job-Run-Failed-Items': String(failedItems) }),
+});
 
 /** What the run wrote, for the header Job-Run-Writes: JSON, unless that is too long or holds what a header may not. */
 function writesHeader(writes: RunWrites | undefined): Record<string, string> | undefined {
@@ -63,15 +75,15 @@ function writesHeader(writes: RunWrites | undefined): Record<string, string> | u
 }
 
 /** Answers with a run's problem; with its data alone where the job accepted it with a 2xx (AcceptableError). */
-export function sendRunProblem(res: Response, runId: string, problem: Problem, { retryAfterSeconds, writes }: { retryAfterSeconds?: number | undefined; writes?: RunWrites | undefined } = {}): void {
-  if (problem.status < 300) return sendResult(res, runId, problem.status, acceptedText(problem), writes);
+export function sendRunProblem(res: Response, runId: string, problem: Problem, { retryAfterSeconds, ...counts }: RunCounts & { readonly retryAfterSeconds?: number | undefined } = {}): void {
+  if (problem.status < 300) return sendResult(res, runId, problem.status, acceptedText(problem), counts);
   const text = JSON.stringify({ ...problem, instance: `/runs/${runId}`, runId });
   res.writeHead(problem.status, {
     'Content-Type': 'application/problem+json; charset=utf-8',
     'Content-Length': Buffer.byteLength(text),
     Location: `/runs/${runId}`,
     'Job-Run-Id': runId,
-    ...writesHeader(writes),
+    ...countHeaders(counts),
     ...(retryAfterSeconds && { 'Retry-After': String(retryAfterSeconds) }),
   });
   res.end(text);

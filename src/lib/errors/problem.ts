@@ -11,7 +11,7 @@ export interface Problem {
   /** The run's own address, where there is a run. */
   readonly instance?: string;
   readonly runId?: string;
-  /** What a StatusError carried, when it was no string. */
+  /** What a StatusError carried, when it was no string; or what a program wants to know of a refusal of the service. */
   readonly data?: JSONData;
   /** What is wrong with the body, field by field. */
   readonly errors?: readonly FieldError[];
@@ -72,6 +72,7 @@ function problemOfStatusError(error: StatusError): Problem {
 const problemOfServiceError = ({ status, message, details }: ServiceError): Problem => ({
   ...blank(status),
   detail: message,
+  ...(details.data !== undefined && { data: details.data }),
   ...(details.errors && { errors: details.errors }),
 });
 

@@ -1,3 +1,5 @@
+import type { JSONData } from '../../jobs/helpers.js';
+
 /**
  * An error of the service itself, meant for whoever called: its message says what was wrong and what to do, and goes out
  * as it is. It holds no personal data, no path and no SQL; what is for the log alone goes into `cause`.
@@ -8,7 +10,7 @@ export class ServiceError extends Error {
   constructor(
     readonly status: number,
     message: string,
-    readonly details: { cause?: unknown; retryAfterSeconds?: number; errors?: readonly FieldError[] } = {},
+    readonly details: { cause?: unknown; retryAfterSeconds?: number; errors?: readonly FieldError[]; data?: JSONData } = {},
   ) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
   }

@@ -21,6 +21,8 @@ export interface Claimed {
   readonly cursor?: JSONData | undefined;
   /** A run that was started for some items alone keeps to them. */
   readonly onlyKeys?: readonly JSONData[] | undefined;
+  /** Items that failed in earlier attempts, for one that goes on. */
+  readonly failedItems?: number | undefined;
 }
 
 /** `elsewhere`: the same delivery is running, or has run, and that run's row is the answer. */
@@ -98,11 +100,14 @@ interface ClaimedRow extends pg.QueryResultRow {
   readonly attempt: number;
   readonly cursor?: JSONData | null;
   readonly onlyKeys?: readonly JSONData[] | null;
+  readonly failedItems?: number | null;
 }
 
 const rowsOf = async (statement: Statement): Promise<readonly ClaimedRow[]> => (await recorderPool.query<ClaimedRow>(statement)).rows;
 
-const claimed = ({ id, attempt, cursor, onlyKeys }: ClaimedRow): Claimed => ({ kind: 'claimed', id, attempt, cursor: cursor ?? undefined, onlyKeys: onlyKeys ?? undefined });
+const claimed = ({ id, attempt, cursor, onlyKeys, failedItems }: ClaimedRow): Claimed => ({
+  kind: 'claimed', id, attempt, cursor: cursor ?? undefined, onlyKeys: onlyKeys ?? undefined, failedItems: failedItems ?? undefined,
+});
 
 /** What a person asks for of a run that has ended badly: its next attempt. */
 export interface Restart extends Pick<NewRun, 'id' | 'jobName' | 'trigger' | 'isDryRun' | 'requestedBy' | 'isAlone' | 'audit'> {

@@ -110,10 +110,12 @@ export function takeRun(given: GivenRun, { id, by, from, keepsPlace }: Taking): 
         update batch_job_run run
         set status = 'running', attempt = run.attempt + 1, ${renewed.join(', ')}, claim = given.id, "startedAt" = now(), "leaseUntil" = ${LEASE},
           host = $2, version = $3, "finishedAt" = null, "httpStatus" = null, result = null, error = null, progress = null, writes = null,
-          "cancelRequestedAt" = null, "cancelRequestedBy" = null
+          "cancelRequestedAt" = null, "cancelRequestedBy" = null, "asksForKeys" = null,
+          -- After a kill more of them may be kept than the row was told of.
+          "failedItems" = case when $6::boolean then greatest(run."failedItems", (select count(*) from batch_job_run_failure kept where kept."runId" = run.id)) else 0 end
         from given
         where run.id = $4 and run.status = any($5) and ${sqlMayBecome('run.status', 'running')}
-        returning run.id, run.attempt, run."jobName", run."onlyKeys"
+        returning run.id, run.attempt, run."jobName", run."onlyKeys", run."failedItems"
       ), saved as (
         insert into batch_job_run_cursor as saved ("runId", attempt) select id, attempt from run
         on conflict ("runId") do update set attempt = excluded.attempt, cursor = case when $6::boolean then saved.cursor end
@@ -121,7 +123,7 @@ export function takeRun(given: GivenRun, { id, by, from, keepsPlace }: Taking): 
       ), forgotten as (
         delete from batch_job_run_failure failure using run where failure."runId" = run.id and not $6::boolean
       )${insertEvent(columns, 'run')}
-      select run.id, run.attempt, saved.cursor, run."onlyKeys" from run, saved`,
+      select run.id, run.attempt, saved.cursor, run."onlyKeys", run."failedItems" from run, saved`,
     values: [envConfig().runLease, ...place(), id, from, keepsPlace, ...columns.source.scalars.values([given])],
   };
 }

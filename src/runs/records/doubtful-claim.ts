@@ -21,15 +21,19 @@ export interface FoundRun extends pg.QueryResultRow {
   readonly claim: string | null;
   readonly cursor: JSONData | null;
   readonly onlyKeys: readonly JSONData[] | null;
+  readonly failedItems: number | null;
   /** The run that was in its way, where it was skipped. */
   readonly activeRunId: string | null;
+  /** What its caller was told of that; null for a delivery. */
+  readonly skipDetail: string | null;
 }
 
 /** The run with that id, or else that of an earlier delivery of the same key. */
 export async function findClaimed(id: string, delivery: Delivery | undefined): Promise<FoundRun | undefined> {
   const { rows } = await recorderPool.query<FoundRun>({
-    text: `select id, attempt, status, claim, "onlyKeys", (select cursor from batch_job_run_cursor where "runId" = run.id) as cursor,
-             case status when 'skipped' then coalesce(result, error -> 'data') ->> 'activeRunId' end as "activeRunId"
+    text: `select id, attempt, status, claim, "onlyKeys", "failedItems", (select cursor from batch_job_run_cursor where "runId" = run.id) as cursor,
+             case status when 'skipped' then coalesce(result, error -> 'data') ->> 'activeRunId' end as "activeRunId",
+             case status when 'skipped' then error ->> 'detail' end as "skipDetail"
            from batch_job_run run where id = $1 or "deliveryKey" = $2 order by id = $1 desc limit 1`,
     values: [id, delivery?.key],
   });

@@ -17,6 +17,9 @@ export interface Finish {
   /** How far it got and what it wrote, where it said so; else what the row has is left. */
   readonly progress?: string | undefined;
   readonly writes?: string | undefined;
+  /** How many items failed, and whether the job asked which items to keep to; else what the row has is left. */
+  readonly failedItems?: number | undefined;
+  readonly asksForKeys?: boolean | undefined;
   /** Its sealed body stays although it succeeded: items of it failed, and may be tried again. */
   readonly keepsBody?: boolean;
 }
@@ -33,6 +36,8 @@ const FINISHES = rowSource<Finish>('done', [
   { name: 'error', type: 'jsonb', of: ({ error }) => error },
   { name: 'progress', type: 'jsonb', of: ({ progress }) => progress },
   { name: 'writes', type: 'jsonb', of: ({ writes }) => writes },
+  { name: 'failed', type: 'int', of: ({ failedItems }) => failedItems },
+  { name: 'asks', type: 'boolean', of: ({ asksForKeys }) => asksForKeys },
   { name: 'keeps', type: 'boolean', of: ({ keepsBody }) => keepsBody ?? false },
 ]);
 
@@ -44,6 +49,7 @@ const finish = (rows: string, olderFailures: string): string => `
   update batch_job_run run
   set status = done.status, "httpStatus" = done.http, result = done.result, error = done.error,
     progress = coalesce(done.progress, run.progress), writes = coalesce(done.writes, run.writes),
+    "failedItems" = coalesce(done.failed, run."failedItems"), "asksForKeys" = coalesce(done.asks, run."asksForKeys"),
     "sealedBody" = case when run."sealedBody" is null or done.status <> 'succeeded' or done.keeps
       or ${olderFailures} then run."sealedBody" end,
     "finishedAt" = now(), "leaseUntil" = null

@@ -15,6 +15,8 @@ export interface RunSummary extends pg.QueryResultRow {
   readonly httpStatus: number | null;
   readonly errorName: string | null;
   readonly errorMessage: string | null;
+  /** How many items failed, in all attempts since it last began anew; null for a run from before this was counted. */
+  readonly failedItems: number | null;
   readonly parentRunId: string | null;
   readonly scheduledFor: Date | null;
   readonly schedulerJobName: string | null;
@@ -56,7 +58,7 @@ export interface RunFilter {
 
 const SUMMARY = `
   id, "jobName", status, trigger, "requestedBy", "isDryRun", attempt, "httpStatus", error ->> 'name' as "errorName",
-  error ->> 'message' as "errorMessage", "parentRunId", "scheduledFor", "schedulerJobName", "queuedAt", "startedAt", "finishedAt",
+  error ->> 'message' as "errorMessage", "failedItems", "parentRunId", "scheduledFor", "schedulerJobName", "queuedAt", "startedAt", "finishedAt",
   round(extract(epoch from "finishedAt" - "startedAt") * 1000)::float8 as "durationMs"`;
 
 /** The run with this id, or undefined. Found by its key, so it need not wait behind what searches the history. */

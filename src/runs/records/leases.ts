@@ -3,12 +3,14 @@ import { recorderPool } from '../../lib/database/service-pools.js';
 import { envConfig } from '../../lib/env-config.js';
 import { sqlMayBecome } from './run-status.js';
 
-/** What a run has to say at a beat, as JSON texts. */
+/** What a run has to say at a beat; how far it is and what it wrote as JSON texts. */
 export interface LeaseBeat {
   readonly id: string;
   readonly attempt: number;
   readonly progress?: string | undefined;
   readonly writes?: string | undefined;
+  readonly failedItems?: number | undefined;
+  readonly asksForKeys?: true | undefined;
 }
 
 /** What the database says of a run that this process runs. */
@@ -26,11 +28,15 @@ export async function renewLeases(beats: readonly LeaseBeat[]): Promise<readonly
   const { rows } = await recorderPool.query<LeaseAnswer>({
     text: `update batch_job_run run
            set "leaseUntil" = now() + $4 * interval '1 ms', progress = coalesce(beat.progress, run.progress),
-             writes = coalesce(beat.writes, run.writes)
-           from unnest($1::uuid[], $2::jsonb[], $3::jsonb[], $5::int[]) as beat (id, progress, writes, attempt)
+             writes = coalesce(beat.writes, run.writes), "failedItems" = coalesce(beat.failed, run."failedItems"),
+             "asksForKeys" = coalesce(beat.asks, run."asksForKeys")
+           from unnest($1::uuid[], $2::jsonb[], $3::jsonb[], $5::int[], $6::int[], $7::boolean[]) as beat (id, progress, writes, attempt, failed, asks)
            where run.id = beat.id and run.attempt = beat.attempt and run.status = 'running'
            returning run.id, run.attempt, run."cancelRequestedAt" is not null as "isCancelled", run."cancelRequestedBy" as by`,
-    values: [beats.map(({ id }) => id), beats.map(({ progress }) => progress), beats.map(({ writes }) => writes), runLease, beats.map(({ attempt }) => attempt)],
+    values: [
+      beats.map(({ id }) => id), beats.map(({ progress }) => progress), beats.map(({ writes }) => writes), runLease, beats.map(({ attempt }) => attempt),
+      beats.map(({ failedItems }) => failedItems), beats.map(({ asksForKeys }) => asksForKeys),
+    ],
     query_timeout: runLease / 4,
   });
   return rows;

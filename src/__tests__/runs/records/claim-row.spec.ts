@@ -41,6 +41,7 @@ const runningRow = ({ delivery, ...run }: NewRun) => ({
   host: os.hostname().slice(0, 255), version: envConfig().version ?? null,
   startedAt: expect.any(Date), leaseUntil: expect.any(Date),
   queuedAt: null, finishedAt: null, httpStatus: null, result: null, error: null, progress: null, writes: null, cancelRequestedAt: null, cancelRequestedBy: null,
+  failedItems: 0, asksForKeys: null,
 });
 
 /** The one entry that an act has, with the id of its claim; none for a run that nobody asked for. */
@@ -53,12 +54,14 @@ const claimed = (id: string, attempt: number) => expect.objectContaining({ kind:
 const earlierRun = (columns: object = {}) => createBatchJobRun({
   status: 'failed', trigger: 'scheduler', attempt: 4, body: { old: true }, requestedBy: 'old', parentRunId: uuidv7(), onlyKeys: JSON.stringify(['old']),
   sealedBody: Buffer.from('old'), isBodyRedacted: true, result: { old: true }, error: { old: true }, httpStatus: 500, progress: { old: true }, writes: { old: true },
-  host: 'old', version: 'old', claim: uuidv7(), cancelRequestedAt: new Date(), cancelRequestedBy: 'old', overlapKey: uuidv7(), ...columns,
+  host: 'old', version: 'old', claim: uuidv7(), cancelRequestedAt: new Date(), cancelRequestedBy: 'old', overlapKey: uuidv7(),
+  failedItems: 7, asksForKeys: true, ...columns,
 });
 
 const begunAnew = ({ id, claim: _claim, ...row }: Record<string, unknown>, claim: string) => ({
   ...row, id, claim, status: 'running', attempt: 5, startedAt: expect.any(Date), leaseUntil: expect.any(Date), host: os.hostname().slice(0, 255), version: envConfig().version ?? null,
   finishedAt: null, httpStatus: null, result: null, error: null, progress: null, writes: null, cancelRequestedAt: null, cancelRequestedBy: null,
+  failedItems: 0, asksForKeys: null,
 });
 
 afterEach(() => knex('batch_job_run').delete());
@@ -123,9 +126,10 @@ describe('the row of a run that is claimed', () => {
         const run = { ...any, jobName, isAlone };
         for (let time = 0; time < 2; time++) {
           const claim = await claimNextAttempt({ ...run, taking: { id, from: restartable, keepsPlace } });
-          expect(claim).toEqual({ kind: 'claimed', id, attempt: 5, cursor: keepsPlace ? { at: 9 } : undefined, onlyKeys: ['old'] });
+          expect(claim).toEqual({ kind: 'claimed', id, attempt: 5, cursor: keepsPlace ? { at: 9 } : undefined, onlyKeys: ['old'], failedItems: keepsPlace ? 7 : 0 });
           expect(await rowOf(id)).toEqual({
             ...begunAnew(before, run.id), isDryRun: run.isDryRun, requestedBy: run.requestedBy ?? null, overlapKey: isAlone ? jobName : null,
+            failedItems: keepsPlace ? 7 : 0,
           });
           expect(await auditOf(id)).toEqual(entriesOf(run, id));
           expect(await knex('batch_job_run_failure').where({ runId: id })).toHaveLength(keepsPlace ? 1 : 0);
