@@ -55,12 +55,16 @@ export async function performPage<Row>(work: PageWork<Row>, rows: readonly Row[]
     });
   }
 
-  if (batch) return performBatch([...rows.keys()]);
-  await asyncMap(
-    rows,
-    (row, place) => attempt((context) => each!(row, context), () => sink.succeeded([place]), (error) => sink.failed([place], error)),
-    concurrency,
-  );
+  if (batch) await performBatch([...rows.keys()]);
+  else {
+    await asyncMap(
+      rows,
+      (row, place) => attempt((context) => each!(row, context), () => sink.succeeded([place]), (error) => sink.failed([place], error)),
+      concurrency,
+    );
+  }
+  // A transaction of a run that was stopped is not committed, so whoever hears of it hears why.
+  if (trx) signal.throwIfAborted();
 }
 
 /** The database's refusal to write in a dry run, or what was made of it: a fault of the job, not of the row. */
