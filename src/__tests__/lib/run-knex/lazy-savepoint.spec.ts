@@ -71,10 +71,11 @@ describe('a lazy savepoint', () => {
     }));
     const perform = async (given: readonly Step[], trx: Knex.Transaction, config: RunTransactionConfig, log: string[]): Promise<void> => {
       for (const step of given) {
-        if (step.kind === 'write') await trx('item').insert({ value: log.push('write') });
+        if ('steps' in step) {
+          await trx.transaction((inner) => perform(step.steps, inner, config, log), config).then(() => log.push('done'), (error: Error) => log.push(error.message));
+        } else if (step.kind === 'write') await trx('item').insert({ value: log.push('write') });
         else if (step.kind === 'fault') await trx.raw('select 1 / 0');
-        else if (step.kind === 'throw') throw new Error('thrown');
-        else await trx.transaction((inner) => perform(step.steps, inner, config, log), config).then(() => log.push('done'), (error: Error) => log.push(error.message));
+        else throw new Error('thrown');
       }
     };
     const outcome = async (given: readonly Step[], config: RunTransactionConfig) => {
