@@ -7,7 +7,12 @@ export interface BackfillResult {
   readonly rounds: number;
   /** Rows a second, and processInBatches' to the loop's, medians of the rounds. */
   readonly cases: readonly { readonly transaction: boolean; readonly byHand: number; readonly ours: number; readonly ratio: number }[];
+  /** `each` in a transaction a batch: rows a second, medians of the rounds. */
+  readonly byRow: readonly { readonly what: RowWork; readonly speed: number }[];
 }
+
+/** What `each` does with a row: one update, or in a dry run nothing, or one query. */
+type RowWork = 'update' | 'dry' | 'dry, reads';
 
 interface Item {
   readonly id: string;
@@ -64,6 +69,22 @@ export async function backfill({ rows, rounds }: { rows: number; rounds: number 
       return processed;
     });
 
+  const rowByRow = (what: RowWork): Promise<number> =>
+    BatchJobRun.trap('bench-backfill', async () => {
+      const query = knex<Item>('bench_person').select('id', 'first', 'last');
+      const { processed } = await processInBatches({
+        query,
+        batchSize: BATCH_SIZE,
+        transaction: true,
+        each: async (row, { trx, isDryRun }) => {
+          const { id, first, last } = row as Item;
+          if (!isDryRun) await trx('bench_person').where({ id }).update({ fullName: `${first} ${last}` });
+          else if (what === 'dry, reads') await trx('bench_person').where({ id }).first('fullName');
+        },
+      });
+      return processed;
+    }, { isDryRun: what !== 'update' });
+
   const speedOf = async (work: () => Promise<number>): Promise<number> => {
     await knex.raw('vacuum bench_person');
     const started = performance.now();
@@ -90,21 +111,36 @@ export async function backfill({ rows, rounds }: { rows: number; rounds: number 
         ratio: median(speeds.map((speed) => speed.ours / speed.hand)),
       });
     }
+    const byRow = [];
+    for (const what of ['update', 'dry', 'dry, reads'] as const) {
+      const speeds: number[] = [];
+      for (let round = 0; round < rounds; round++) speeds.push(await speedOf(() => rowByRow(what)));
+      byRow.push({ what, speed: median(speeds) });
+    }
     await knex.raw('drop table bench_person');
-    return { rows, rounds, cases };
+    return { rows, rounds, cases, byRow };
   } finally {
     await closeDatabase();
   }
 }
 
-export function showBackfill({ rows, rounds, cases }: BackfillResult): string {
+const ROW_WORK: Readonly<Record<RowWork, string>> = {
+  update: 'one update a row',
+  dry: 'a dry run that does nothing with a row',
+  'dry, reads': 'a dry run that reads one row a row',
+};
+
+export function showBackfill({ rows, rounds, cases, byRow }: BackfillResult): string {
   const lines = cases.map(({ transaction, byHand, ours, ratio }) => [
     transaction ? 'a transaction a batch' : 'no transactions', Math.round(byHand).toLocaleString('en'), Math.round(ours).toLocaleString('en'), ratio.toFixed(2),
   ]);
+  const ofBatches = cases.find(({ transaction }) => transaction)!.ours;
+  const rowLines = byRow.map(({ what, speed }) => [ROW_WORK[what], Math.round(speed).toLocaleString('en'), (speed / ofBatches).toFixed(2)]);
   const isReached = cases.every(({ ratio }) => ratio >= TARGET);
   return [
     `Backfill: ${rows.toLocaleString('en')} rows, read and updated in batches of ${BATCH_SIZE.toLocaleString('en')}, medians of ${rounds} rounds\n`,
     table(['', 'loop by hand, rows/s', 'processInBatches, rows/s', 'ratio'], lines),
-    `\nprocessInBatches to the loop (target ${TARGET}: ${isReached ? 'reached' : 'MISSED'})`,
+    `\nprocessInBatches to the loop (target ${TARGET}: ${isReached ? 'reached' : 'MISSED'})\n`,
+    table(['each, a transaction a batch', 'rows/s', 'of batch with a transaction'], rowLines),
   ].join('\n');
 }

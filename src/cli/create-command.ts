@@ -23,7 +23,7 @@ export async function createCommand(source: SourceTree, given: readonly string[]
   const { words, ...options } = given.length > 0 ? { words: given, ...givenOptions } : { ...givenOptions, ...(await ask()) };
   const { slug, category } = readJobName(words, options.forceName ?? false);
   const { folder } = jobFolderOf(source);
-  const filled = fillTemplate(await readTemplate(templates, templateSlug(category)), { ...options, slug, category, module: moduleName(source.root, folder, slug) });
+  const filled = fillTemplate(source.root, await readTemplate(templates, templateSlug(category)), { ...options, slug, category, module: moduleName(source.root, folder, slug) });
   const files = options.house ? filled : withHandle(filled);
   const written = await writeBoth(folder, slug, files);
   writeResult(written.map((file) => `${path.relative('', file)}\n`).join(''));

@@ -1,6 +1,7 @@
 import type { JobCategory } from '../lib/job-files/categories.js';
 import { functionNameOf } from '../lib/job-files/function-name.js';
 import { CliError } from './cli-error.js';
+import { factoryFile, factoryOf, whyNoFactory } from './table-factory.js';
 
 /** What a category's template works on, and what a table has to have for its spec. */
 interface TemplateFacts {
@@ -58,11 +59,12 @@ export interface WantedJob {
 export const templateSlug = (category: JobCategory | undefined): string => (category ? `${category}-template-name` : 'template-name');
 
 /**
- * The template's files under the wanted names. A spec that is to work on another table or column than the template's own works on a
- * stand-in for it, since its factory, where there is one, may not make what the spec needs.
+ * The template's files under the wanted names. A spec that is to work on another table or column than the template's own uses the
+ * table's factory where that can make what the spec needs, and else a stand-in for the table.
+ * @param root the folder of the source, with the factories, the rows' types and the migrations
  * @throws {CliError} when the table or column is none, or the template uses it for something else
  */
-export function fillTemplate(template: JobFiles, wanted: WantedJob): JobFiles {
+export function fillTemplate(root: string, template: JobFiles, wanted: WantedJob): JobFiles {
   const own = templateSlug(wanted.category);
   const named = ({ job, spec }: JobFiles): JobFiles => ({
     job: rename(job, own, wanted.slug),
@@ -77,8 +79,12 @@ export function fillTemplate(template: JobFiles, wanted: WantedJob): JobFiles {
   checkNames(facts, table, column);
   if (table === facts.table && column === facts.column) return named(template);
   const put = (text: string) => text.replace(new RegExp(`(?<!import )\\b(${facts.table}|${facts.column})\\b`, 'g'), (word) => (word === facts.table ? table : column));
+  const reason = template.spec.includes(ownImport(facts))
+    ? whyNoFactory(root, table, { name: column, type: facts.type }, facts.columns)
+    : 'the job needs columns of its own';
+  const spec = reason === undefined ? withFactory(template.spec, facts, table, put) : put(withStandIn(template.spec, facts, table, reason));
   // The names last: they may hold the very words.
-  return named({ job: put(template.job), spec: put(withStandIn(template.spec, facts, table)) });
+  return named({ job: put(template.job), spec });
 }
 
 function rename(text: string, own: string, slug: string): string {
@@ -97,16 +103,22 @@ function checkNames({ table: ownTable, column: ownColumn, columns, others = [] }
   if (column !== ownColumn && used.includes(column)) throw new CliError(`the template uses the column ${column} for something else. Make the job without --column, and write it in`);
 }
 
-/** In place of the table's factory. */
-function withStandIn(spec: string, { table, column, type, columns }: TemplateFacts, newTable: string): string {
-  const factory = (name: string) => `${functionNameOf(name.replace(/_+/g, '-').replace(/-$/, ''))}Factory`;
-  const own = importLine(factory(table), `factories/${table.replaceAll('_', '-')}-factory.js`);
-  const made = spec.includes(own) ? `const ${factory(newTable)} = ` : '';
+const ownImport = ({ table }: TemplateFacts): string => importLine(factoryOf(table), factoryFile(table));
+
+/** The other table's factory in place of the template's own. Its file's name is not touched: it may hold one of the words. */
+const withFactory = (spec: string, facts: TemplateFacts, table: string, put: (text: string) => string): string =>
+  put(spec.replace(ownImport(facts), '\0').replaceAll(factoryOf(facts.table), factoryOf(table))).replace('\0', importLine(factoryOf(table), factoryFile(table)));
+
+/** A table with what the spec needs, in place of the table's factory. */
+function withStandIn(spec: string, facts: TemplateFacts, newTable: string, reason: string): string {
+  const { table, column, type, columns } = facts;
+  const own = ownImport(facts);
+  const made = spec.includes(own) ? `const ${factoryOf(newTable)} = ` : '';
   const sql = [`"${column}" ${type}`, ...columns].map((definition) => `  ${definition.includes("'") ? JSON.stringify(definition) : `'${definition}'`},\n`).join('');
-  const standIn = `// Stands in for ${table}, in this spec's own database, with what the job uses of it. Once it has a factory, that belongs here.\n${made}standInTable('${table}', [\n${sql}]);\n`;
+  const standIn = `// Stands in for ${table}, in this spec's own database, with what the job uses of it (${reason}). Once a factory makes that, it belongs here.\n${made}standInTable('${table}', [\n${sql}]);\n`;
   return (spec.includes(own) ? spec : spec.replace('\n\njest.mock(', `\n${own}\njest.mock(`))
     .replace(own, importLine('standInTable', 'stand-in-table.js'))
-    .replaceAll(factory(table), factory(newTable))
+    .replaceAll(factoryOf(table), factoryOf(newTable))
     .replace(/(\njest\.mock\('[^']+'\);\n)(?!jest\.mock)/, `$1\n${standIn}`);
 }
 

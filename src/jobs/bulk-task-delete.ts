@@ -36,7 +36,7 @@ const CHUNK_SIZE = 50;
 /**
  * Counts tasks: processed = succeeded + failed, and succeeded = deleted + alreadyDeleted. Those that are not there (notFound)
  * have failed, and so have all of a chunk whose transaction did; the other chunks go on.
- * @throws {StatusError} 422 when requestedBy is no user, 403 when it is another one than the caller
+ * @throws {StatusError} 422 when requestedBy is no user, 403 when it is another one than the caller; 500, with the counts, when no chunk could be deleted
  */
 export const bulkTaskDelete = async (body: unknown) => {
   const bodyResult = RequestBody.safeParse(body);
@@ -54,6 +54,8 @@ export const bulkTaskDelete = async (body: unknown) => {
     key: 'id',
     batchSize: CHUNK_SIZE,
     isDryRun,
+    // A list of which no task is there any more is an answer, and no fault.
+    maxFailures: Infinity,
     batch: async (tasks, _trx, context) => {
       const ids = tasks.map(({ id }) => id);
       const found = await deleteChunk(ids, { deletedBy, deleteReason: reason, isDryRun });
@@ -66,6 +68,7 @@ export const bulkTaskDelete = async (body: unknown) => {
     },
   });
   const result = { requested: taskIds.length, ...batches, ...counts };
+  if (batches.succeeded === 0 && batches.failed > counts.notFound) throw new StatusError(500, { message: 'No task could be deleted', ...result });
   logger.log('Job complete', TAG, result);
   return result;
 };

@@ -70,6 +70,8 @@ export const cacheZipCodes = async (body: unknown) => {
     isDryRun,
     // What the database does not take is no fault of the lines.
     stopOnError: true,
+    // Where every line fails, it is told below what the source is.
+    maxFailures: Infinity,
     batch: async (lines, _trx, context) => {
       const zipCodes: ZipCode[] = [];
       for (const each of lines) {

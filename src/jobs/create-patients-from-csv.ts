@@ -41,7 +41,7 @@ const MOST_LISTED = 100;
  *
  * Counts rows: processed = succeeded + failed, succeeded = created + unchanged, failed = invalid + duplicates + conflicts.
  * What is said of a failed row is its line and the reason, never what its cells hold.
- * @throws {StatusError} 422 when the header is wrong, or the CSV breaks off; with the counts of what came before
+ * @throws {StatusError} 422 when the header is wrong, the CSV breaks off, or every row was refused; with the counts, and the rows that failed
  */
 export const createPatientsFromCsv = async (body: unknown) => {
   const bodyResult = RequestBody.safeParse(body);
@@ -63,6 +63,8 @@ export const createPatientsFromCsv = async (body: unknown) => {
     isDryRun,
     // What the database does not take is no fault of the rows.
     stopOnError: true,
+    // Where every row is refused, the run fails with the report of them.
+    maxFailures: Infinity,
     batch: async (rows, _trx, context) => {
       const refuse = (row: PatientRow | RefusedRow, kind: 'invalid' | 'duplicates' | 'conflicts', reason: string) => {
         counts[kind]++;
@@ -84,6 +86,7 @@ export const createPatientsFromCsv = async (body: unknown) => {
   });
   const summary = { source: sourceName, ...batches, ...counts };
   const result = { ...summary, failedRows: failedRows.toSorted((a, b) => a.line - b.line) };
+  if (batches.succeeded === 0 && batches.failed > 0 && !csvRows.fault()) throw new StatusError(422, { message: 'Every row was refused', ...result });
   if (csvRows.fault()) throw new StatusError(422, { message: `${csvRows.fault()} What came before was processed.`, ...result });
   logger.log('Job complete', TAG, summary);
   return result;

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import knex from '@commons/backend/lib/knex.js';
 import logger from '@commons/backend/lib/logging.js';
-import { processInBatches } from '@commons/backend/lib/process-in-batches.js';
+import { EveryItemFailed, processInBatches } from '@commons/backend/lib/process-in-batches.js';
 import { findOrCreateAttributionUser } from '@commons/backend/models/user.js';
 import type { JobConfig, ScriptHandler } from '@commons/backend/jobs/helpers.js';
 import { StatusError } from '@commons/backend/jobs/helpers.js';
@@ -71,9 +71,11 @@ export const syncClinicianMappings = async (body: unknown) => {
   if (!isDryRun) await apply(entries, directory);
   const lines = entries.map(({ line }) => line);
   const result = summarise(lines, mode === 'apply-single' ? 0 : unreadable);
-  logger.log('Job complete', TAG, { isDryRun, ...result });
   const reported = lines.filter(({ action }) => action !== 'none');
-  return { isDryRun, mode, ...result, items: reported.slice(0, MOST_REPORTED), itemsLeftOut: Math.max(0, reported.length - MOST_REPORTED) };
+  const report = { isDryRun, mode, ...result, items: reported.slice(0, MOST_REPORTED), itemsLeftOut: Math.max(0, reported.length - MOST_REPORTED) };
+  if (result.failed > 0 && result.failed === result.processed) throw new StatusError(502, { message: 'Not one clinician could be brought into step', ...report });
+  logger.log('Job complete', TAG, { isDryRun, ...result });
+  return report;
 };
 
 async function compare(directory: ClinicianDirectory): Promise<{ steps: SyncStep[]; unreadable: number }> {
@@ -109,7 +111,7 @@ async function apply(entries: readonly Entry[], directory: ClinicianDirectory): 
   const open = entries.filter(({ step }) => TO_DO.has(step.action));
   if (open.length === 0) return;
   const by = await findOrCreateAttributionUser(TAG);
-  await processInBatches({
+  const applying = processInBatches({
     query: open,
     key: 'npi',
     concurrency: 4,
@@ -125,6 +127,10 @@ async function apply(entries: readonly Entry[], directory: ClinicianDirectory): 
         if (!isConflict) throw error;
       }
     },
+  });
+  // Those that there was nothing to do for count too: whether the run failed is seen in all of the report.
+  await applying.catch((error: unknown) => {
+    if (!(error instanceof EveryItemFailed)) throw error;
   });
 }
 

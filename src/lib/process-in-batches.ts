@@ -16,7 +16,7 @@ import type { PageSource } from './batches/page-source.js';
 import type { ThrottleCondition } from './batches/throttle.js';
 
 export type { BatchContext, BatchResult, ProcessInBatchesOptions, WholeBatchContext } from './batches/batch-options.js';
-export { TooManyFailures } from './batches/max-failures.js';
+export { EveryItemFailed, TooManyFailures } from './batches/max-failures.js';
 export type { ThrottleCondition } from './batches/throttle.js';
 export { activeSessionsOver, type Hours, outsideHours, replicationLagOver } from './batches/throttle-conditions.js';
 
@@ -41,7 +41,8 @@ const BATCH_SIZE = 1_000;
  *
  * @throws {TypeError} when the options do not fit together, or the query has an order, a limit, an offset or a union
  * @throws {Error} when a row's key holds a null, or two rows have the same key
- * @throws {TooManyFailures} past maxFailures
+ * @throws {TooManyFailures} past maxFailures: a StatusError of 500 whose data is { message, processed, succeeded, failed }
+ * @throws {EveryItemFailed} likewise, at the end of rows of which not one succeeded, in a dry run too
  * @throws the reason of the run's signal; whatever the query, a condition or a commit throws, and with stopOnError the code
  */
 export async function processInBatches<Row>(options: ProcessInBatchesOptions<Row>): Promise<BatchResult> {

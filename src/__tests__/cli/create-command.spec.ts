@@ -11,6 +11,8 @@ import { checkConventions } from '@commons/backend/lib/job-files/conventions.js'
 jest.mock('@commons/backend/cli/result-stream.js');
 
 const ROOT = path.resolve(__dirname, '../../..');
+/** Each category twice, and those that are there for one reason. */
+const MADE = 2 * 11 + 9;
 const CATEGORIES = Object.keys(JOB_CATEGORIES);
 
 let checkout: string;
@@ -51,12 +53,23 @@ describe('what create writes', () => {
     await create('my-own-thing', { forceName: true });
     // Another word for start.
     await create('workflow intake-calls');
+    // Tables that have a factory, and a column that it can fill as the spec wants; and one with which it cannot.
+    await create('backfill patient-emails', { table: 'patient', column: 'email' });
+    await create('export delete-reasons', { table: 'task', column: 'deleteReason', house: true });
+    await create('bulk patient-phones', { table: 'patient', column: 'phone' });
+    await create('backfill zip-codes', { table: 'patient', column: 'zipCode' });
+    // As a job that says its tag once would be written.
+    await create('delete scoped-rows');
+    const scoped = read('delete-scoped-rows.ts')
+      .replace(/^const TAG = .*;\n/m, (line) => `${line}const log = logger.createScopedLogger({ tag: TAG });\n`)
+      .replaceAll(/logger\.log\((.*?), TAG, /g, 'log.info($1, ');
+    writeFileSync(path.join(jobs(), 'delete-scoped-rows.ts'), scoped);
   });
 
   const made = () => readdirSync(jobs()).filter((file) => file.endsWith('.ts') && file !== 'helpers.ts');
 
   it('keeps the conventions, for each of the eleven categories', () => {
-    expect(made()).toHaveLength(2 * 11 + 4);
+    expect(made()).toHaveLength(MADE);
     expect(checkConventions(jobs()).findings.map(({ file, rule }) => [file, rule])).toEqual([['my-own-thing.ts', 'prefix']]);
   });
 
@@ -83,8 +96,19 @@ describe('what create writes', () => {
     expect(report.testResults.filter(({ status }) => status !== 'passed').map(({ name, message }) => `${name}\n${message}`)).toEqual([]);
     const tried = report.testResults.map(({ name }) => path.basename(name, '.spec.ts'));
     expect(new Set(tried)).toEqual(new Set(made().map((file) => path.basename(file, '.ts'))));
-    expect(tried).toHaveLength(2 * 11 + 4);
+    expect(tried).toHaveLength(MADE);
   }, 180_000);
+
+  it('uses the factory of a table that has one, where that makes what the spec needs, and else says why not', () => {
+    const spec = (slug: string) => read(`__tests__/${slug}.spec.ts`);
+    for (const [slug, factory] of [['backfill-patient-emails', 'patient'], ['export-delete-reasons', 'task'], ['bulk-patient-phones', 'patient'], ['backfill-zip-codes', undefined]] as const) {
+      if (factory) expect(spec(slug)).toContain(`import { ${factory}Factory } from '@commons/backend/__tests__/helpers/factories/${factory}-factory.js';`);
+      expect(spec(slug).includes('standInTable')).toBe(!factory);
+    }
+    expect(spec('backfill-zip-codes')).toContain('(zipCode may not have any value, as the migrations have it)');
+    expect(spec('backfill-plan-goals')).toContain('(it has no factory)');
+    expect(read('delete-scoped-rows.ts')).toMatch(/log\.info\('Deleting/);
+  });
 
   it('has the names that were asked for, and nothing of the template', () => {
     for (const file of made()) {

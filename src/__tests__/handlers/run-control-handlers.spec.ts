@@ -162,8 +162,8 @@ describe('starting a run again', () => {
     const id = first.headers['job-run-id'] as string;
     // The same body fails the same rows; what counts is that it looks at no other.
     const retried = await post(`/runs/${id}/retry?only=failed`);
-    expect(retried.body).toMatchObject({ processed: 2, succeeded: 0, failed: 2 });
-    expect(await BatchJobRun.find(retried.headers['job-run-id'] as string)).toMatchObject({ parentRunId: id, status: 'succeeded' });
+    expect(retried.body).toMatchObject({ status: 500, data: { processed: 2, succeeded: 0, failed: 2 } });
+    expect(await BatchJobRun.find(retried.headers['job-run-id'] as string)).toMatchObject({ parentRunId: id, status: 'failed' });
     expect(await BatchJobRun.find(id)).toMatchObject({ attempt: 1 });
     const none = await post('/jobs/writes');
     expect((await post(`/runs/${none.headers['job-run-id']}/retry?only=failed`)).status).toBe(409);
@@ -222,6 +222,30 @@ describe('a rehearsal', () => {
     const { status, body } = await post('/jobs/writes/rehearse', { isRepeating: true });
     expect(status).toBe(422);
     expect(body.steps[2]).toMatchObject({ verdict: 'failed', reason: 'the second run wrote again: the job is not idempotent' });
+  });
+
+  it('warns of items that fail, in each of its runs, and says where to see them', async () => {
+    const { status, body } = await post('/jobs/writes/rehearse', { failing: [7, 50] });
+    expect(status).toBe(200);
+    const [dry, real, second] = body.steps as { runId: string }[];
+    const see = ({ runId }: { runId: string }) => expect.stringContaining(`GET /runs/${runId}/failures`);
+    expect(body).toMatchObject({
+      verdict: 'warning',
+      steps: [
+        { processed: 100, failed: 2, verdict: 'warning', reason: expect.stringMatching(/^2 of 100 failed\. See them by: /) },
+        { processed: 100, failed: 2, verdict: 'warning', reason: see(real!) },
+        // Only they are left, so that this run failed.
+        { status: 'failed', processed: 2, succeeded: 0, failed: 2, verdict: 'warning', reason: see(second!) },
+      ],
+    });
+    expect((await request(app).get(`/runs/${dry!.runId}/failures`)).body.failures).toHaveLength(2);
+  });
+
+  it('ends after a dry run of which every item failed', async () => {
+    const { status, body } = await post('/jobs/writes/rehearse', { failing: Array.from({ length: 100 }, (_, n) => n + 1) });
+    expect(status).toBe(422);
+    expect(body.steps).toMatchObject([{ step: 'dry run', processed: 100, failed: 100, verdict: 'failed', reason: expect.stringContaining('Every item failed: 100 of 100') }]);
+    expect(await doneIds()).toEqual([]);
   });
 
   it('ends after a dry run that fails, with nothing written', async () => {

@@ -147,7 +147,7 @@ describe('processInBatches walks along a key', () => {
   it('to the end where every row fails, and in a dry run', async () => {
     await fill(['int'], Array.from({ length: 10 }, (_, n) => [String(n)]));
     const query = knex('walked').where('n', '>', 0);
-    await expect(processInBatches({ query, key: 'k0', batchSize: 3, each: () => Promise.reject(new Error('no')) })).resolves.toMatchObject({ processed: 10, failed: 10 });
+    await expect(processInBatches({ query, key: 'k0', batchSize: 3, each: () => Promise.reject(new Error('no')) })).rejects.toMatchObject({ data: { processed: 10, failed: 10 } });
     await expect(processInBatches({ query, key: 'k0', batchSize: 3, isDryRun: true, each: () => 0 })).resolves.toMatchObject({ processed: 10 });
   });
 

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import type { JSONData } from '@commons/backend/jobs/helpers.js';
 import knex from '@commons/backend/lib/knex.js';
-import { processInBatches } from '@commons/backend/lib/process-in-batches.js';
+import { EveryItemFailed, processInBatches } from '@commons/backend/lib/process-in-batches.js';
 import { type CurrentRun, runInScope, type RunProgress } from '@commons/backend/lib/run-scope.js';
 import { recorderPool } from '@commons/backend/lib/database/service-pools.js';
 import { RunDatabase } from '@commons/backend/lib/run-knex/run-database.js';
@@ -129,6 +129,23 @@ describe('processInBatches in a run', () => {
     await expect(doneByCount()).resolves.toEqual({ 0: 65, 1: 35 });
   });
 
+  it('judges by what all attempts did whether every item failed, and keeps the failed ones', async () => {
+    const work = (from: number, stop?: () => void) => () => processInBatches({ query: items(), batchSize: 10, transaction: true, each: ({ id }) => {
+      if (id >= from) throw new Error('no');
+      if (id === 30) stop?.();
+    } });
+    const run = testRun();
+    await expect(run.inside(work(31, run.stop))).rejects.toThrow('told to stop');
+    await expect(testRun({ cursor: await kept() }).inside(work(21))).resolves.toMatchObject({ processed: 100, succeeded: 20, failed: 80 });
+    await knex('kept').update({ cursor: null });
+    const failing = testRun();
+    await expect(failing.inside(work(1))).rejects.toThrow('Every item failed: 100 of 100');
+    expect(failing.failures).toHaveLength(100);
+    expect(failing.reports.at(-1)).toMatchObject({ processed: 100, succeeded: 0, failed: 100 });
+    // There is nothing left for it to do: what is right then is a retry of the failed items.
+    await expect(testRun({ cursor: await kept() }).inside(work(101))).rejects.toThrow(EveryItemFailed);
+  });
+
   it('passes over the steps that were done, and goes on inside the one that was not', async () => {
     const calls: string[] = [];
     const run = testRun();
@@ -166,7 +183,7 @@ describe('processInBatches in a run', () => {
       expect(run.failures[0]).toEqual({ key: expected, error: new Error('no 7') });
       seen.length = 0;
       const retry = testRun({ onlyKeys: run.failures.map((failure) => failure.key) });
-      await expect(retry.inside(work)).resolves.toMatchObject({ processed: 2, failed: 2 });
+      await expect(retry.inside(work)).rejects.toMatchObject({ data: { processed: 2, failed: 2 } });
       expect(seen).toEqual([7, 70]);
     }
   });
@@ -262,7 +279,7 @@ describe('processInBatches in a run', () => {
       await run.inside(work(false, []));
       expect(run.failures.map(({ key }) => key)).toEqual([5]);
       const seen: number[] = [];
-      await testRun({ onlyKeys: [5] }).inside(work(false, seen));
+      await expect(testRun({ onlyKeys: [5] }).inside(work(false, seen))).rejects.toThrow('Every item failed: 1 of 1');
       expect(seen).toEqual([5]);
     });
   });

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import knex from '@commons/backend/lib/knex.js';
-import { processInBatches, TooManyFailures } from '@commons/backend/lib/process-in-batches.js';
+import { EveryItemFailed, processInBatches, TooManyFailures } from '@commons/backend/lib/process-in-batches.js';
 
 interface Item {
   id: number;
@@ -227,7 +227,8 @@ describe('processInBatches', () => {
     ])('of %p lets no more than that many fail', async (maxFailures, failed, processed) => {
       const work = processInBatches({ query: items(), maxFailures, each: failing(() => true) });
       await expect(work).rejects.toThrow(TooManyFailures);
-      await expect(work).rejects.toMatchObject({ status: 500, failed, processed, message: expect.stringContaining(`${failed} of ${processed} failed`) });
+      const message = expect.stringContaining(`${failed} of ${processed} failed`);
+      await expect(work).rejects.toMatchObject({ status: 500, message, data: { message, processed, succeeded: 0, failed } });
     });
 
     it('lets through as many as it says', async () => {
@@ -237,12 +238,12 @@ describe('processInBatches', () => {
     it('as a share is looked at from 100 rows on', async () => {
       const query = Array.from({ length: 1_000 }, (_, id) => ({ id }));
       const some = processInBatches({ query, batchSize: 7, maxFailures: '5%', each: failing((id) => id < 6) });
-      await expect(some).rejects.toMatchObject({ failed: 6, processed: 100 });
+      await expect(some).rejects.toMatchObject({ data: { processed: 100, succeeded: 94, failed: 6 } });
       await expect(processInBatches({ query, maxFailures: '5%', each: failing((id) => id < 5) })).resolves.toMatchObject({ failed: 5 });
     });
 
     it('as a share is looked at at the end of fewer rows, too', async () => {
-      await expect(processInBatches({ query: items(), maxFailures: '5%', each: failing((id) => id < 3) })).rejects.toMatchObject({ failed: 2, processed: 25 });
+      await expect(processInBatches({ query: items(), maxFailures: '5%', each: failing((id) => id < 3) })).rejects.toMatchObject({ data: { processed: 25, succeeded: 23, failed: 2 } });
     });
 
     it('keeps of the batch in which it stops nothing, in a transaction', async () => {
@@ -262,6 +263,40 @@ describe('processInBatches', () => {
 
     it.each([-1, 1.5, NaN, '5' as '5%', '200%' as const])('refuses %p', async (maxFailures) => {
       await expect(processInBatches({ query: [], maxFailures, each: () => 0 })).rejects.toThrow(/maxFailures is/);
+    });
+  });
+
+  describe('where every item failed', () => {
+    const fails = () => {
+      throw new Error('S3cret');
+    };
+    const counts = { processed: 25, succeeded: 0, failed: 25 };
+
+    it.each<[string, object]>([
+      ['each', { each: fails }],
+      ['each in a transaction', { each: fails, transaction: true }],
+      ['batch', { batch: fails }],
+      ['batch in a transaction', { batch: fails, transaction: true }],
+      ['a batch that gives all its rows to fail()', { batch: (rows: Item[], _trx: Knex, { fail }: { fail: (row: Item, reason: string) => void }) => rows.forEach((row) => fail(row, 'S3cret')) }],
+      ['each in a dry run', { each: fails, transaction: true, isDryRun: true }],
+      ['each, and more may fail than did', { each: fails, maxFailures: 100 }],
+      ['each, and almost all may fail', { each: fails, maxFailures: '99.9%' }],
+    ])('fails at the end, and says how many and not why, of %s', async (what, options) => {
+      const work = processInBatches<Item>({ query: items(), batchSize: 10, ...options } as never);
+      await expect(work).rejects.toThrow(TooManyFailures);
+      const error = (await work.catch((thrown: unknown) => thrown)) as EveryItemFailed;
+      if (!what.includes('almost')) expect(error).toBeInstanceOf(EveryItemFailed);
+      expect(error).toMatchObject({ status: 500, message: expect.stringMatching(/25/), data: { ...counts, message: error.message } });
+      expect(JSON.stringify(error.data)).not.toContain('S3cret');
+    });
+
+    it.each([Infinity, '100%' as const])('leaves the verdict to the job with maxFailures: %p', async (maxFailures) => {
+      await expect(processInBatches({ query: items(), maxFailures, each: fails })).resolves.toEqual({ isDryRun: false, ...counts });
+    });
+
+    it('fails neither without a row, nor where one succeeded', async () => {
+      await expect(processInBatches({ query: items().where('id', 0), each: fails })).resolves.toMatchObject({ processed: 0 });
+      await expect(processInBatches({ query: items(), each: ({ id }) => (id === 25 ? 0 : fails()) })).resolves.toMatchObject({ succeeded: 1, failed: 24 });
     });
   });
 

@@ -81,7 +81,7 @@ describe('the failed items of a run that failed', () => {
     expect(id).not.toBe(first);
     expect(await BatchJobRun.find(id)).toMatchObject({ status: 'failed', parentRunId: first, attempt: 1, progress: { processed: 0 } });
     for (const how of ['retry', 'resume']) {
-      expect((await post(`/runs/${id}/${how}`)).body.detail).toMatch(/^Stopped: 2 of 2 failed/);
+      expect((await post(`/runs/${id}/${how}`)).body.data.message).toMatch(/^Stopped: 2 of 2 failed/);
       expect(await doneIds()).toEqual(before);
     }
 

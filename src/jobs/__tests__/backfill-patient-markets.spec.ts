@@ -91,7 +91,7 @@ describe('backfillPatientMarkets', () => {
   it('writes nothing when it cannot say who wrote it', async () => {
     await createPatients(1);
     jest.mocked(findOrCreateAttributionUser).mockRejectedValueOnce(new Error('no users today'));
-    await expect(backfillPatientMarkets({})).resolves.toMatchObject({ succeeded: 0, failed: 1 });
+    await expect(backfillPatientMarkets({})).rejects.toMatchObject({ data: { processed: 1, succeeded: 0, failed: 1 } });
     expect(await withMarket()).toEqual([]);
   });
 

@@ -111,6 +111,14 @@ describe('bulkTaskDelete', () => {
     expect(run.reports.at(-1)).toMatchObject({ processed: 2, succeeded: 1, failed: 1 });
   });
 
+  it('answers for a list of which no task is there; it fails where no chunk could be deleted', async () => {
+    await expect(bulkTaskDelete(bodyFor([randomUUID()]))).resolves.toMatchObject({ processed: 1, succeeded: 0, failed: 1, notFound: 1 });
+    const ids = await createTasks(2);
+    jest.mocked(softDeleteTasks).mockRejectedValueOnce(new Error('the database stumbled'));
+    await expect(bulkTaskDelete(bodyFor(ids))).rejects.toMatchObject({ status: 500, data: { processed: 2, succeeded: 0, failed: 2, notFound: 0 } });
+    expect(await deletedIds()).toEqual([]);
+  });
+
   it('deletes in chunks of 50', async () => {
     const ids = await createTasks(120);
     await expect(bulkTaskDelete(bodyFor(ids))).resolves.toMatchObject({ requested: 120, deleted: 120 });

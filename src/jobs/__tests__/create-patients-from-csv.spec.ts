@@ -112,8 +112,9 @@ describe('createPatientsFromCsv', () => {
 
   it('does not create a patient anew who was deleted', async () => {
     await patientFactory.create({ externalId: 'E-1', deletedAt: new Date() });
-    await expect(createPatientsFromCsv({ csv: csvOf(row('E-1')) })).resolves.toMatchObject({
-      conflicts: 1, failedRows: [{ line: 2, reason: 'the patient with this externalId was deleted' }],
+    await expect(createPatientsFromCsv({ csv: csvOf(row('E-1')) })).rejects.toMatchObject({
+      status: 422,
+      data: { message: 'Every row was refused', succeeded: 0, failed: 1, conflicts: 1, failedRows: [{ line: 2, reason: 'the patient with this externalId was deleted' }] },
     });
   });
 

@@ -75,7 +75,7 @@ describe('startDischargeWorkflows', () => {
   it('starts nothing when it cannot say who started it', async () => {
     await createSeveral(1);
     jest.mocked(findOrCreateAttributionUser).mockRejectedValueOnce(new Error('no users today'));
-    await expect(startDischargeWorkflows({})).resolves.toMatchObject({ succeeded: 0, failed: 1, started: 0, tasks: 0 });
+    await expect(startDischargeWorkflows({})).rejects.toMatchObject({ data: { processed: 1, succeeded: 0, failed: 1 } });
     expect(await withWorkflow()).toEqual([]);
   });
 
@@ -230,6 +230,7 @@ describe('startDischargeWorkflows', () => {
 
   it('logs counts, and nothing of a patient', async () => {
     const { id } = await createDischarged(1, { firstName: 'S3cret', lastName: 'S3cret' });
+    await createDischarged(1);
     await refusingTasksOf(id, () => startDischargeWorkflows({}));
     const logged = JSON.stringify([logger.log, logger.warn, logger.error, logger.debug].map((level) => jest.mocked(level).mock.calls));
     expect(logged).toContain('"failed":1');

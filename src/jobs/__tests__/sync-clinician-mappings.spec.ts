@@ -253,6 +253,16 @@ describe('syncClinicianMappings', () => {
     expect(await find(good)).toMatchObject({ syncedState: HERE });
   });
 
+  it('fails, with its report, where not one could be written; one that needs nothing is enough to succeed', async () => {
+    const bad = await createPair({ here: HERE });
+    directory.interfere = ({ method }, res) => method === 'PUT' && Boolean(res.writeHead(422).end());
+    await expect(applyAll()).rejects.toMatchObject({
+      status: 502, data: { processed: 1, succeeded: 0, failed: 1, items: [{ npi: bad.npi, action: 'failed', reason: expect.stringContaining('422') }] },
+    });
+    await createPair({});
+    await expect(applyAll()).resolves.toMatchObject({ processed: 2, unchanged: 1, failed: 1 });
+  });
+
   it('tries a directory again that answers 503', async () => {
     const pair = await createPair({ here: HERE });
     let refused = 0;

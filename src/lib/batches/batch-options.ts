@@ -56,7 +56,10 @@ interface CommonOptions<Row> {
   readonly throttle?: ThrottleCondition | readonly ThrottleCondition[] | undefined;
   /**
    * More failures than this stop the run with TooManyFailures: a count (0: the first one does), or a share ('5%') of what this
-   * attempt processed, looked at from 100 rows on and at the end. Default: none does.
+   * attempt processed, looked at from 100 rows on and at the end. What was committed before stays.
+   *
+   * A run of which every row failed fails at its end, with EveryItemFailed, whatever stands here but `Infinity` and '100%'. They are
+   * for a job that looks at the counts itself. Default: no bound, but not every row may fail.
    */
   readonly maxFailures?: number | `${number}%` | undefined;
   /** Whatever the code throws ends the run, as it stands; what fails is then only what `batch` gives to fail(). Default: false. */

@@ -59,6 +59,7 @@ export class BatchPass<Row> {
         this.#progress.update(this.#done);
       }
       this.#checkFailures(NOTHING, true);
+      this.#plan.maxFailures.checkEnd(this.#done);
     } finally {
       this.#progress.update(this.#done, true);
       await source.close();
@@ -102,8 +103,9 @@ export class BatchPass<Row> {
 
   /** @throws {TooManyFailures} */
   #checkFailures(now: Done, isEnd = false): void {
-    const { processed, failed } = sum(this.#done, now);
-    this.#plan.maxFailures.check(processed - this.#start.processed, failed - this.#start.failed, isEnd);
+    const { processed, succeeded, failed } = sum(this.#done, now);
+    const start = this.#start;
+    this.#plan.maxFailures.check({ processed: processed - start.processed, succeeded: succeeded - start.succeeded, failed: failed - start.failed }, isEnd);
   }
 
   /** Of a page that was not finished, those that were done before the first that was not: a resumed run need not repeat them. */

@@ -1,40 +1,59 @@
-import { ServiceError } from '../errors/service-error.js';
+import { StatusError } from '../../jobs/helpers.js';
+import type { Done } from './batch-progress.js';
 
-/** More items failed than the job allows. */
-export class TooManyFailures extends ServiceError {
-  override readonly name = 'TooManyFailures';
+/** More items failed than the job allows. Its data has the counts; the items are kept with the run. */
+export class TooManyFailures extends StatusError {
+  override readonly name: string = 'TooManyFailures';
 
   constructor(
-    readonly processed: number,
-    readonly failed: number,
-    maxFailures: number | string,
+    message: string,
+    readonly counts: Done,
   ) {
-    super(500, `Stopped: ${failed} of ${processed} failed, and maxFailures is ${maxFailures}. See the run's failures.`);
+    const { processed, succeeded, failed } = counts;
+    super(500, { message, processed, succeeded, failed });
+    this.message = message;
+  }
+}
+
+/** Not one item succeeded: something is wrong with the job, or with what it needs, and not with a few items. */
+export class EveryItemFailed extends TooManyFailures {
+  override readonly name = 'EveryItemFailed';
+
+  constructor(counts: Done) {
+    super(`Every item failed: ${counts.failed} of ${counts.processed}. See the run's failures.`, counts);
   }
 }
 
 /** Of a smaller sample, a share says little. */
 const LEAST_SAMPLE = 100;
 
-/** What `maxFailures` allows of one attempt of a run. */
+/** What `maxFailures` allows. */
 export class MaxFailures {
   readonly #given: number | string;
   readonly #count: number;
   readonly #share: number;
+  readonly #mayAllFail: boolean;
 
   /** @throws {TypeError} when it is neither a count nor a share */
-  constructor(given: number | string = Infinity) {
-    this.#given = given;
+  constructor(given?: number | string) {
+    this.#given = given ?? Infinity;
     const percent = typeof given === 'string' ? /^(\d+(?:\.\d+)?)%$/.exec(given)?.[1] : undefined;
-    this.#count = percent === undefined ? Number(given) : Infinity;
+    this.#count = percent === undefined ? Number(this.#given) : Infinity;
     this.#share = percent === undefined ? Infinity : Number(percent) / 100;
-    const isCount = typeof given === 'number' && given >= 0 && (Number.isInteger(given) || given === Infinity);
+    const isCount = typeof this.#given === 'number' && this.#given >= 0 && (Number.isInteger(this.#given) || this.#given === Infinity);
     if (!isCount && !(this.#share <= 1)) throw new TypeError(`maxFailures is '${given}'; it must be a count such as 5, or a share such as '5%'`);
+    this.#mayAllFail = given === Infinity || this.#share === 1;
   }
 
-  /** @throws {TooManyFailures} */
-  check(processed: number, failed: number, isEnd = false): void {
+  /** @param done in this attempt of the run @throws {TooManyFailures} */
+  check(done: Done, isEnd = false): void {
+    const { processed, failed } = done;
     const isOver = failed > this.#count || ((isEnd || processed >= LEAST_SAMPLE) && failed > this.#share * processed);
-    if (isOver) throw new TooManyFailures(processed, failed, this.#given);
+    if (isOver) throw new TooManyFailures(`Stopped: ${failed} of ${processed} failed, and maxFailures is ${this.#given}. See the run's failures.`, done);
+  }
+
+  /** @param done at the end, in all attempts of the run together @throws {EveryItemFailed} */
+  checkEnd(done: Done): void {
+    if (done.processed > 0 && done.succeeded === 0 && !this.#mayAllFail) throw new EveryItemFailed(done);
   }
 }

@@ -18,6 +18,7 @@ declare module 'knex/lib/dialects/postgres/index.js' {
   export default class PostgresClient extends Knex.Client {
     /** The setting of that name. */
     readonly searchPath?: unknown;
+    transaction(container: unknown, config: unknown, outerTx: unknown): unknown;
     initializePool(config?: Knex.Config): void;
     getPoolSettings(config: Knex.PoolConfig | undefined): KnexPoolSettings;
     acquireConnection(): Promise<unknown>;
@@ -26,5 +27,21 @@ declare module 'knex/lib/dialects/postgres/index.js' {
     _acquireOnlyConnection(): Promise<unknown>;
     _query(connection: unknown, query: KnexQuery): Promise<KnexQuery>;
     _stream(connection: unknown, query: KnexQuery, stream: Transform, options: unknown): Promise<unknown>;
+  }
+}
+
+/** What is used of knex's transactions: a savepoint is one whose client is a transaction's. */
+declare module 'knex/lib/dialects/postgres/execution/pg-transaction.js' {
+  export default class PostgresTransaction {
+    constructor(client: unknown, container: unknown, config: unknown, outerTx: unknown);
+    /** Of this transaction alone. It hands out the one connection. */
+    readonly trxClient: { acquireConnection: () => Promise<unknown> };
+    _completed: boolean;
+    /** They settle the transaction's promise. */
+    _resolver(value: unknown): void;
+    _rejecter(error: unknown): void;
+    savepoint(connection: unknown): Promise<unknown>;
+    release(connection: unknown, value: unknown): Promise<unknown>;
+    rollbackTo(connection: unknown, error: unknown): Promise<unknown>;
   }
 }

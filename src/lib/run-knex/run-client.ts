@@ -3,6 +3,7 @@ import createKnex, { type Knex } from 'knex';
 import PostgresClient, { type KnexPoolSettings, type KnexQuery } from 'knex/lib/dialects/postgres/index.js';
 import type { ClientConfig } from 'pg';
 import { currentDatabase, outsideRuns } from './current-database.js';
+import { LazySavepoint, type RunTransactionConfig } from './lazy-savepoint.js';
 import { refuseInRuns } from './refuse-in-runs.js';
 import { RunConnection } from './run-connection.js';
 import type { RunDatabase } from './run-database.js';
@@ -29,6 +30,10 @@ export class RunClient extends PostgresClient {
     Object.defineProperty(this, 'isShared', { value: isShared, configurable: true });
     this.pool = new RunPool(this.getPoolSettings(config.pool), isShared);
     this.readOnlyPool = new RunPool(readOnlyView(this).getPoolSettings({ ...config.pool, min: 0 }), isShared);
+  }
+
+  override transaction(container: unknown, config: RunTransactionConfig | undefined, outerTx: unknown): unknown {
+    return outerTx && config?.isLazy ? new LazySavepoint(this, container, config, outerTx) : super.transaction(container, config, outerTx);
   }
 
   override getPoolSettings(config: Knex.PoolConfig | undefined): KnexPoolSettings {
