@@ -2,6 +2,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createApp } from './app.js';
+import { expressClasses } from './handlers/middleware/express-classes.js';
 import { isLoopback } from './lib/auth/auth-config.js';
 import { createAuthenticator } from './lib/auth/authenticator.js';
 import { exposure } from './lib/auth/exposure.js';
@@ -57,7 +58,7 @@ export async function startService(source: SourceTree, { isLive }: { isLive: boo
     rateLimit,
     trustedProxies,
   });
-  const server = http.createServer(LIMITS, app);
+  const server = http.createServer({ ...LIMITS, ...expressClasses(app) }, app);
   const url = await listen(server);
   const stopWatching = startWatchdog(watching());
   const reaper = database.ready.then(() => reapLostRuns(stopping.signal));

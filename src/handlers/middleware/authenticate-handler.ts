@@ -1,4 +1,4 @@
-import type { Request, RequestHandler } from 'express';
+import type { NextFunction, Request, RequestHandler } from 'express';
 import type { Authenticator } from '../../lib/auth/authenticator.js';
 import { Forbidden } from '../../lib/auth/auth-error.js';
 import type { Caller, Permission } from '../../lib/auth/callers.js';
@@ -10,12 +10,17 @@ const callers = new WeakMap<Request, Caller>();
 /** Finds out who calls, before anything else of the request is looked at. Whatever stands behind it is for known callers alone. */
 export const authenticateHandler =
   (authenticate: Authenticator): RequestHandler =>
-  async (req, _res, next) => {
-    const caller = await authenticate(req.headers);
-    if (caller.isUnchecked !== true) takeCredentials(req);
-    callers.set(req, caller);
-    next();
+  (req, _res, next) => {
+    const known = authenticate(req.headers);
+    if (!(known instanceof Promise)) return admit(req, known, next);
+    return known.then((caller) => admit(req, caller, next));
   };
+
+function admit(req: Request, caller: Caller, next: NextFunction): void {
+  if (caller.isUnchecked !== true) takeCredentials(req);
+  callers.set(req, caller);
+  next();
+}
 
 /** Headers by which Google's products, proxies and browsers prove who calls. IAP keeps its session in a cookie. */
 const CREDENTIALS = new Set(['authorization', 'proxy-authorization', 'x-serverless-authorization', 'x-forwarded-authorization', 'x-goog-iap-jwt-assertion', 'cookie']);
