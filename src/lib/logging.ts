@@ -14,12 +14,12 @@ export type ErrorMeta = { tag?: string | undefined } & Readonly<Record<string, u
 
 /** The logger with its tag, and perhaps some fields for every line's data, given once. */
 export interface ScopedLogger {
-  log(message: string, data?: unknown): void;
+  readonly log: (message: string, data?: unknown) => void;
   /** The same as log. */
-  info(message: string, data?: unknown): void;
-  warn(message: string, data?: unknown): void;
-  debug(message: string, data?: unknown): void;
-  error(error: unknown, data?: Readonly<Record<string, unknown>>): void;
+  readonly info: (message: string, data?: unknown) => void;
+  readonly warn: (message: string, data?: unknown) => void;
+  readonly debug: (message: string, data?: unknown) => void;
+  readonly error: (error: unknown, data?: Readonly<Record<string, unknown>>) => void;
 }
 
 const MOST_TAG_BYTES = 100;
@@ -41,7 +41,7 @@ const logger = {
   error: (error: unknown, meta: ErrorMeta = {}): void => {
     if (isWanted('error')) emit('error', orUndefined(() => meta.tag), (scrub) => errorEvent(error, () => meta, scrub));
   },
-  createScopedLogger({ tag, ...fields }: ErrorMeta): ScopedLogger {
+  createScopedLogger: ({ tag, ...fields }: ErrorMeta): ScopedLogger => {
     const sayAt = (level: LogLevel) => (message: string, data?: unknown): void => {
       if (isWanted(level)) emit(level, tag, () => ({ message, data: merged(fields, data) }));
     };
