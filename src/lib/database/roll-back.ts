@@ -10,7 +10,7 @@ export class RollBackRefused extends Error {
   override readonly name = 'RollBackRefused';
 }
 
-/** What goes from the database with a migration. */
+/** What a migration takes with it when it is taken back. */
 export interface Loss {
   /** Such as `table patient`, or `column task."dueAt"`. */
   readonly what: string;
