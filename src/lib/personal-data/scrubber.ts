@@ -73,7 +73,7 @@ function forms(value: string): string[] {
   ];
 }
 
-/** By whole characters: a cut through a surrogate pair would leave halves that are found nowhere. */
+/** Cuts between whole characters: a cut through a surrogate pair would leave halves that are found nowhere. */
 function pieces(value: string): string[] {
   if (value.length <= MOST_CHARACTERS) return [value];
   const found: string[] = [];

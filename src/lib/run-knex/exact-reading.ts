@@ -12,7 +12,7 @@ export type Figures = ReadonlyMap<string, Rows>;
 /** What the server's counters say at one moment. */
 export interface Reading {
   readonly figures: Figures;
-  /** As writes of tables; a partition's are those of its partitioned table. */
+  /** The writes of each table. Those of a partition count for its partitioned table. */
   readonly writesOf: (figures: Figures) => CountedWrite[];
   /** Another server holds the table, and this one counts none of its rows. */
   readonly isUncounted: (table: string) => boolean;

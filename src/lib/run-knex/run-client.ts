@@ -87,7 +87,7 @@ export class RunClient extends PostgresClient {
     if (connection.isHeldByCaller()) await takeBack(this, connection);
   }
 
-  /** As knex does it, but without binding the callback to its context: a promise needs none of that. */
+  /** Does what knex does, but does not bind the callback to its context, which a promise does not need. */
   override _query(connection: unknown, query: KnexQuery): Promise<KnexQuery> {
     if (!(connection instanceof RunConnection)) return super._query(connection, query);
     const { sql, bindings = [], options } = query;
