@@ -6,7 +6,7 @@ import { EnvConfigError } from '../env-config.js';
  * Makes sure that the jobs import the files that this process runs. They import by the package's own name, which stands for the sources, or
  * for the build where Node was started with `-C dist` (`exports` in package.json).
  * @param root the folder of the entry file: src or dist
- * @param resolve the entry file's import.meta.resolve
+ * @param resolve finds a module as the entry file does
  * @throws {EnvConfigError} saying what to type instead
  */
 export function requireOwnTree(root: string, resolve: (specifier: string) => string): void {
