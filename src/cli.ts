@@ -16,7 +16,7 @@ const source: SourceTree = {
 
 /** The environment is checked before any module that reads it is loaded, and the log leaves stdout to the result. */
 async function prepare(): Promise<void> {
-  requireOwnTree(source.root, import.meta.resolve);
+  requireOwnTree(source.root, (specifier) => import.meta.resolve(specifier));
   loadEnvFile();
   envConfig();
   const { logToStderr } = await import('./lib/logging.js');

@@ -25,7 +25,7 @@ const source: SourceTree = {
 const LAST_WORDS = 10_000;
 
 async function main(): Promise<void> {
-  requireOwnTree(source.root, import.meta.resolve);
+  requireOwnTree(source.root, (specifier) => import.meta.resolve(specifier));
   loadEnvFile();
   const { deployment, shutdownGrace } = envConfig();
   // Only now: some modules read the environment as they are loaded, and it was not checked before.
