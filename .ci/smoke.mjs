@@ -1,10 +1,17 @@
 // Starts the production build on an embedded Postgres of its own, runs a real job over HTTP, looks at its run, and stops it.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+
+// Without `-C dist` the jobs would import the sources: that is said at once.
+for (const file of ['dist/server.js', 'dist/cli.js']) {
+  const { status, stderr } = spawnSync(process.execPath, [file, ...(file.endsWith('cli.js') ? ['list'] : [])], { encoding: 'utf8' });
+  assert.equal(status, 1, stderr);
+  assert.match(stderr, new RegExp(`Type:\\n  node -C dist ${file}`));
+}
 
 const dataFolder = await mkdtemp(path.join(tmpdir(), 'commons-smoke-'));
 const service = spawn(process.execPath, ['--enable-source-maps', '-C', 'dist', 'dist/server.js'], {

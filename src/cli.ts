@@ -6,6 +6,7 @@ import { reserveStdout } from './cli/result-stream.js';
 import { runToEnd } from './cli/run-to-end.js';
 import { envConfig } from './lib/env-config.js';
 import { loadEnvFile } from './lib/process/env-file.js';
+import { requireOwnTree } from './lib/process/own-tree.js';
 import type { SourceTree } from './lib/job-files/source-tree.js';
 
 const source: SourceTree = {
@@ -15,6 +16,7 @@ const source: SourceTree = {
 
 /** The environment is checked before any module that reads it is loaded, and the log leaves stdout to the result. */
 async function prepare(): Promise<void> {
+  requireOwnTree(source.root, (specifier) => import.meta.resolve(specifier));
   loadEnvFile();
   envConfig();
   const { logToStderr } = await import('./lib/logging.js');

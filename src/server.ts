@@ -4,6 +4,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { EnvConfigError, envConfig } from './lib/env-config.js';
 import { loadEnvFile } from './lib/process/env-file.js';
 import { listenForInterruption } from './lib/process/interruption.js';
+import { requireOwnTree } from './lib/process/own-tree.js';
 import type { SourceTree } from './lib/job-files/source-tree.js';
 
 const TAG = 'server';
@@ -24,6 +25,7 @@ const source: SourceTree = {
 const LAST_WORDS = 10_000;
 
 async function main(): Promise<void> {
+  requireOwnTree(source.root, (specifier) => import.meta.resolve(specifier));
   loadEnvFile();
   const { deployment, shutdownGrace } = envConfig();
   // Only now: some modules read the environment as they are loaded, and it was not checked before.

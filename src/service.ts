@@ -1,5 +1,4 @@
 import http from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { createApp } from './app.js';
 import { expressClasses } from './handlers/middleware/express-classes.js';
@@ -10,6 +9,7 @@ import { closeDatabase, connectionSettings } from './lib/database/database.js';
 import { closeDatadog } from './lib/datadog.js';
 import { EnvConfigError, envConfig } from './lib/env-config.js';
 import { watchEventLoopDelay } from './lib/process/event-loop-delay.js';
+import { listen } from './lib/process/listen.js';
 import { createJobRegistry, type JobRegistry } from './lib/job-files/registry.js';
 import { isJobsPoolClosed } from './lib/knex.js';
 import logger from './lib/logging.js';
@@ -179,37 +179,6 @@ async function whyNotReady(stopping: AbortSignal, database: Reaching, checkSchem
     return await checkSchema();
   } catch {
     return 'the database does not answer';
-  }
-}
-
-function listen(server: http.Server): Promise<string> {
-  const { host, port } = envConfig();
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => reject(listenFault(error)));
-    server.listen(port, host, () => {
-      const name = ['127.0.0.1', '0.0.0.0', '::', '::1'].includes(host) ? 'localhost' : urlHost(host);
-      resolve(`http://${name}:${(server.address() as AddressInfo).port}`);
-    });
-  });
-}
-
-/** An IPv6 address stands in brackets (RFC 3986, 3.2.2). */
-const urlHost = (host: string): string => (host.includes(':') ? `[${host}]` : host);
-
-/** What is wrong with HOST or PORT is the environment's fault, and told like any other of its faults. */
-function listenFault(error: NodeJS.ErrnoException): Error {
-  const { host, port } = envConfig();
-  const place = `${urlHost(host)}:${port}`;
-  switch (error.code) {
-    case 'EADDRINUSE':
-      return new EnvConfigError(`PORT: ${place} is in use. End what listens there, or set PORT to another one.`, { cause: error });
-    case 'EACCES':
-      return new EnvConfigError(`PORT: this user may not listen on ${place}. Set PORT to one from 1024 on.`, { cause: error });
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
-      return new EnvConfigError(`HOST: ${host} is no address of this machine. Set HOST to 127.0.0.1, or to 0.0.0.0 for all.`, { cause: error });
-    default:
-      return error;
   }
 }
 

@@ -1,5 +1,6 @@
 import { EnvConfigError } from '../lib/env-config.js';
 import { isAccessRefused, isMissingTable, isUnreachable } from '../lib/errors/postgres-fault.js';
+import { MigrationFault } from '../lib/database/migration-file.js';
 import { withoutCredentials } from '../lib/text/credentials.js';
 import { ServiceError } from '../lib/errors/service-error.js';
 import { CliError } from './cli-error.js';
@@ -7,7 +8,7 @@ import { CliError } from './cli-error.js';
 /** What a person is told of a command that failed: a line where the reason is known, a stack where it is a defect of ours. */
 export function faultText(error: unknown): string {
   if (!(error instanceof Error)) return `error: ${String(error)}`;
-  if (error instanceof CliError || error instanceof EnvConfigError) return `error: ${error.message}`;
+  if (error instanceof CliError || error instanceof EnvConfigError || error instanceof MigrationFault) return `error: ${error.message}`;
   if (error instanceof ServiceError) return [`error: ${error.message}`, ...causeText(error.cause)].join('\n');
   const known = databaseFault(error);
   return known === undefined ? `error: ${error.stack ?? error.message}` : `error: ${known}`;

@@ -15,7 +15,8 @@ import { note } from './result-stream.js';
  */
 export const withDatabase = <T>(source: SourceTree, work: () => Promise<T>): Promise<T> =>
   whileConnected(async (connection) => {
-    if (envConfig().migrateOnStart) await migrate(migrationsOf(source, connection));
+    const migrated = envConfig().migrateOnStart ? await migrate(migrationsOf(source, connection)) : [];
+    if (migrated.length > 0) note(`migrated the database first (MIGRATE_ON_START=no keeps it as it is): ${migrated.join(', ')}`);
     return work();
   });
 

@@ -109,6 +109,13 @@ export function createProgram(source: SourceTree, prepare: () => Promise<void>):
     .option('--json', 'as JSON')
     .action(async (folder: string | undefined, options: Json & { strict?: boolean }) => (await import('./check-command.js')).checkCommand(source, folder, options));
 
+  program.command('psql')
+    .description("open psql on the service's database, or print the line that connects where psql is not installed")
+    .argument('[arguments...]', "for psql, such as -c 'select count(*) from patient'")
+    .passThroughOptions()
+    .allowUnknownOption()
+    .action(async (args: string[]) => (await import('./psql-command.js')).psqlCommand(args));
+
   program.command('seed')
     .description('fill an empty database with synthetic patients')
     .option('--patients <n>', 'how many (default: 5000)')

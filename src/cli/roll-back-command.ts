@@ -39,6 +39,9 @@ async function rollBackNewest(migrations: Migrations, options: RollBackOptions):
   if (!options.yes && !(await isAgreed(name))) throw new CliError('nothing was changed');
   await rollBack(migrations, name);
   writeResult(`rolled back: ${name}\n`);
+  if (envConfig().migrateOnStart) {
+    note(`The next command, and the next start of the service, runs it again. To keep it off, delete its file, or set MIGRATE_ON_START=no for both.`);
+  }
 }
 
 /** @throws {CliError} */

@@ -17,7 +17,7 @@ export function jobOf(registry: JobRegistry, req: Request): Job {
   const job = registry.find(String(req.params.slug));
   if (job) return job;
   const fault = registry.faults().find(({ name }) => name === req.params.slug);
-  throw new ServiceError(404, fault?.reason ?? 'There is no job of that name. GET /jobs lists them.');
+  throw new ServiceError(404, fault?.reason ?? 'There is no job of that name. GET /jobs lists them. A job file that was added since the service started is served after a restart; npm run dev needs none.');
 }
 
 /** Refuses a job that there is not before its body is read. */

@@ -46,8 +46,15 @@ describe('migrate:rollback', () => {
     expect([await newest(), await hasColumn()]).toEqual([KEYS, true]);
   });
 
-  it('takes one back with --yes, the newest alone', async () => {
-    expect(await job(['migrate:rollback', '--yes'])).toMatchObject({ code: 0, stdout: `rolled back: ${KEYS}\n` });
+  it('says nothing of the next start where that does not migrate', async () => {
+    const ended = await job(['migrate:rollback', '--yes'], { MIGRATE_ON_START: 'no' });
+    expect(ended).toMatchObject({ code: 0, stderr: expect.not.stringContaining('runs it again') });
+  });
+
+  it('takes one back with --yes, the newest alone, and says that the next command runs it again', async () => {
+    const ended = await job(['migrate:rollback', '--yes']);
+    expect(ended).toMatchObject({ code: 0, stdout: `rolled back: ${KEYS}\n` });
+    expect(ended.stderr).toMatch(/runs it again\. To keep it off, delete its file, or set MIGRATE_ON_START=no for both\.\n$/);
     expect([await newest(), await hasColumn()]).toEqual(['20261124000200_run_overlap', false]);
   });
 
@@ -83,7 +90,9 @@ describe('migrate:rollback', () => {
     try {
       expect(await job(['migrate:rollback', '--yes'], { DATABASE_URL: urlOf(empty) })).toEqual({ code: 0, stdout: 'nothing to roll back\n', stderr: '' });
       expect(await job(['runs'], { DATABASE_URL: urlOf(empty), MIGRATE_ON_START: 'no' })).toMatchObject({ code: 1, stdout: '', stderr: expect.stringMatching(/^error: The database is not migrated .* npm run migrate\n$/) });
-      expect(await job(['migrate'], { DATABASE_URL: urlOf(empty) })).toMatchObject({ code: 0, stderr: '', stdout: expect.stringMatching(/^migrated: .*batch_job_run/) });
+      const runs = await job(['runs', '--json'], { DATABASE_URL: urlOf(empty) });
+      expect(runs).toMatchObject({ code: 0, stdout: '[]\n', stderr: expect.stringMatching(/^migrated the database first \(MIGRATE_ON_START=no keeps it as it is\): .*batch_job_run/) });
+      expect(await job(['migrate'], { DATABASE_URL: urlOf(empty) })).toEqual({ code: 0, stderr: '', stdout: 'nothing to migrate\n' });
     } finally {
       await dropDatabase(empty);
     }

@@ -78,6 +78,12 @@ describe('the documentation', () => {
     expect(names.filter((name) => !new RegExp(`\\b(function|const|class|interface|type) ${name}\\b|'${name}'`).test(code))).toEqual([]);
   });
 
+  it.each(DOCUMENTS)('%s says application/json in every curl line that sends a body', (document) => {
+    const lines = read(document).replaceAll(/\\\n/g, ' ').split('\n').filter((line) => /\bcurl\b.* (-d|--data\S*) /.test(line));
+    if (document === 'README.md') expect(lines.length).toBeGreaterThan(1);
+    expect(lines.filter((line) => !line.includes("-H 'Content-Type: application/json'"))).toEqual([]);
+  });
+
   it('describes every route of the route table, and no other', () => {
     const routes = routesOf(() => testApp()).map(({ method, path: route }) => `${method} ${route}`);
     const documented = [...read('docs/http.md').matchAll(/`((?:GET|POST) \/[^`?]*)`/g)].map(([, route]) => route);

@@ -111,7 +111,7 @@ const JSON_TYPE = /^application\/(json|octet-stream|[a-z0-9.+-]+\+json)$/;
 function refuseOtherTypes(contentType: string | undefined): void {
   if (contentType === undefined || contentType === 'application/json') return;
   const [type = '', ...parameters] = contentType.toLowerCase().split(';').map((part) => part.trim());
-  if (!JSON_TYPE.test(type)) throw new ServiceError(415, 'The body must be JSON: send it with Content-Type: application/json.');
+  if (!JSON_TYPE.test(type)) throw new ServiceError(415, 'The body must be JSON, and its Content-Type must say so. With curl: -H \'Content-Type: application/json\' beside -d, which says application/x-www-form-urlencoded by itself.');
   const charset = parameters.find((parameter) => parameter.startsWith('charset='))?.slice('charset='.length).replaceAll('"', '');
   if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8') throw new ServiceError(415, 'The body must be encoded as UTF-8.');
 }

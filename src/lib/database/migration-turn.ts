@@ -72,10 +72,10 @@ function limitLockWaits(client: pg.Client, done: (error: Error | null, client: p
   client.query(LIMIT_LOCK_WAITS, (error: Error | null) => done(error, client));
 }
 
-/** A connection that holds the lock, and does until it ends. */
+/** A connection that holds the lock until it ends. */
 async function takeLock({ connection, signal }: Migrations): Promise<pg.Client> {
   const client = new pg.Client(connection);
-  // A connection that breaks is told by the query that is on it; unheard, the error that it emits would end the process.
+  // The query on a broken connection reports it. Without a listener, the error that the connection emits besides would end the process.
   client.on('error', ignore);
   const lock = async (): Promise<void> => {
     await client.connect();

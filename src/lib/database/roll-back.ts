@@ -1,6 +1,8 @@
-import path from 'node:path';
 import type { Knex } from 'knex';
 import { type AuditState, auditState, faultOfAudit } from './audit-guard.js';
+import { importMigration } from './migration-file.js';
+import { isLocked, isUnreachable } from '../errors/postgres-fault.js';
+import { messageWithoutValues } from '../errors/postgres-message.js';
 import { whileAlone, listMigrationFiles, MIGRATION_TABLE, type MigrationFile, migrationName, type Migrations } from './migration-turn.js';
 
 /** The command must not take the migration back. The message says why, and what to do instead. */
@@ -8,7 +10,7 @@ export class RollBackRefused extends Error {
   override readonly name = 'RollBackRefused';
 }
 
-/** What goes from the database with a migration. */
+/** What a migration takes with it when it is taken back. */
 export interface Loss {
   /** Such as `table patient`, or `column task."dueAt"`. */
   readonly what: string;
@@ -49,9 +51,15 @@ function takeBack(migrations: Migrations, name: string, mode: 'preview' | 'for g
       return losses;
     } catch (error) {
       if (!trx.isCompleted()) await trx.rollback();
-      throw error;
+      throw faultOf(error as Error, name);
     }
   });
+}
+
+/** An error of its down says which migration it was. */
+function faultOf(error: Error, name: string): Error {
+  if (error instanceof RollBackRefused || isLocked(error) || isUnreachable(error)) return error;
+  return new RollBackRefused(`${name} is not taken back, since its down failed: ${messageWithoutValues(error) ?? error.message}. Nothing was changed. Mend down in its file, or write a new migration that undoes it.`, { cause: error });
 }
 
 async function runDown(trx: Knex.Transaction, name: string, down: NonNullable<MigrationFile['down']>, mode: 'preview' | 'for good'): Promise<Loss[]> {
@@ -89,10 +97,10 @@ async function newestOf(knex: Knex): Promise<string | undefined> {
 }
 
 /** @throws {RollBackRefused} when it has none that can be taken back as a whole */
-async function downOf({ folder, importFile }: Migrations, name: string): Promise<NonNullable<MigrationFile['down']>> {
-  const file = (await listMigrationFiles(folder)).find((each) => migrationName(each) === name);
-  if (file === undefined) throw new RollBackRefused(`The newest migration, ${name}, has no file in this release. Take it back with the release that has it.`);
-  const { down, config, irreversible } = (await importFile(path.join(folder, file))) as MigrationFile;
+async function downOf(migrations: Migrations, name: string): Promise<NonNullable<MigrationFile['down']>> {
+  const file = (await listMigrationFiles(migrations.folder)).find((each) => migrationName(each) === name);
+  if (file === undefined) throw new RollBackRefused(`The newest migration, ${name}, has no file in this release. Take it back with the release that has it, or put its file back.`);
+  const { down, config, irreversible } = await importMigration(migrations, file);
   if (irreversible !== undefined) throw new RollBackRefused(`${name} is not taken back: ${irreversible}`);
   if (!down) throw new RollBackRefused(`${name} has no down, so it cannot be taken back. Write a new migration that undoes it.`);
   if (config?.transaction === false) {

@@ -27,8 +27,8 @@ function servicePool(options: () => pg.PoolConfig): ServicePool {
       connectionTimeoutMillis: envConfig().databaseAcquireTimeout,
       ...options(),
     });
-    // A connection that breaks is replaced at its next use, and a query that was on it rejects. Unheard, the error that it
-    // emits besides would end the process: the pool's is for idle ones, the client's own for one between two queries.
+    // A broken connection is replaced at its next use, and a query that was on it rejects. Without a listener, the error that
+    // it emits besides would end the process: the pool's is for idle ones, the client's own for one between two queries.
     pool.on('error', ignore);
     pool.on('connect', (client) => client.on('error', ignore));
     onDatabaseClose(async () => {

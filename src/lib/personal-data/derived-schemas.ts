@@ -1,17 +1,17 @@
 import { z, type ZodType } from 'zod';
 
-/** As much as is used here of what Zod keeps of a schema. */
+/** What Zod keeps of a schema, as far as it is used here. */
 interface Internals {
   constr: new (def: unknown) => ZodType;
   readonly def: Readonly<Record<string, unknown>> & { readonly type: string };
 }
 
-/** By a schema, those that it was made from. */
+/** For each schema, the schemas that it was made from. */
 export type Sources = WeakMap<ZodType, readonly ZodType[]>;
 
 /** Where a part of a schema is taken from, to build another one: `Patient.shape.name`, `z.object({ ...Patient.shape })`, `phones.element`. */
 const PARTS = ['shape', 'element', 'options', 'keyType', 'valueType', 'in', 'out'];
-/** By the type of the schema, the methods that return a part, or less of the same. All that wrap another schema have `unwrap`. */
+/** For each type of schema, the methods that return a part of it, or a smaller schema. Every type that wraps another schema has `unwrap`. */
 const METHODS: Readonly<Record<string, readonly string[]>> = { default: ['removeDefault'], catch: ['removeCatch'], enum: ['extract', 'exclude'], lazy: ['unwrap'] };
 
 const kept = new WeakSet<ZodType>();

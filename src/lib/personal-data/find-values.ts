@@ -4,15 +4,15 @@ export interface Place {
   readonly to: number;
 }
 
-/** Of each node, in one number: how long the longest value is that ends here (bits 0 to 11), and these flags. */
+/** One number for each node: the length of the longest value that ends here (bits 0 to 11), and these flags. */
 const LENGTH = 0xfff;
 /** A value of this many characters ends here, and counts only where it stands alone. One bit for each such length, from bit 12 on. */
 const ALONE = (length: number): number => 1 << (12 + length);
-/** The node that was made next is no child of this one. */
+/** The node that was made after this one is not its child. */
 const IS_LAST = 1 << 30;
 const BRANCHES = 1 << 29;
 const MOST_ALONE = 12;
-/** Numbers of fallbacks are one more than those of their nodes, so that an array of zeros knows none. */
+/** A fallback is stored as its node's number plus one, so that zero means: not known yet. */
 const UNKNOWN = 0;
 const ROOT = 1;
 const ALONE_BITS = ~(LENGTH | IS_LAST | BRANCHES);
@@ -27,7 +27,7 @@ export class ValueFinder {
   /** The character that leads to a node from its parent. */
   #labels: Uint16Array;
   #marks: Int32Array;
-  /** Of a node, that of the longest beginning of a value that ends as it does; UNKNOWN until a text has come to the node. */
+  /** For each node, the node of the longest beginning of a value that ends in the same characters; UNKNOWN until a text has come to the node. */
   readonly #fallbacks: Int32Array;
   readonly #branches = new Map<number, number>();
   readonly #least: number;
@@ -73,7 +73,7 @@ export class ValueFinder {
     return places;
   }
 
-  /** How long the longest of the short values is that ends at `to` and stands alone; 0 for none. */
+  /** The length of the longest short value that ends at `to` and stands alone; 0 where there is none. */
   #aloneAt(text: string, to: number, mark: number): number {
     if ((mark & ALONE_BITS) === 0) return 0;
     for (let length = this.#least - 1; length > 0; length--) if (mark & ALONE(length) && isAlone(text, to - length, to)) return length;
@@ -101,14 +101,14 @@ export class ValueFinder {
     return node;
   }
 
-  /** 0 for none: the root is nobody's child. */
+  /** 0 where there is no child: the root is never a child. */
   #child(node: number, unit: number): number {
     const mark = this.#marks[node]!;
     if ((mark & IS_LAST) === 0 && this.#labels[node + 1] === unit) return node + 1;
     return mark & BRANCHES ? (this.#branches.get(node * 65_536 + unit) ?? 0) : 0;
   }
 
-  /** Where a further character leads to. Each step back was paid for by one forward. */
+  /** The node that a further character leads to. There are never more steps back than there were steps forward. */
   #after(node: number, unit: number): number {
     for (let at = node; ; at = this.#fallbacks[at]! - 1) {
       const child = this.#child(at, unit);

@@ -14,5 +14,5 @@ export function keyedHash(value: unknown, key: string | undefined): string {
   return `pii:${createHmac('sha256', key).update(searchForm(value)).digest('hex').slice(0, HEX_CHARACTERS)}`;
 }
 
-/** 5550100 and '5550100' are the same to whoever looks for it. */
+/** Whoever searches for 5550100 means '5550100' too, so both have one hash. */
 const searchForm = (value: unknown): string => normalForm((typeof value === 'string' ? value : JSON.stringify(value)).trim(), 'NFC');

@@ -22,7 +22,7 @@ export function checkMarks(RequestBody: ZodType): void {
   for (const node of unmarkedNodes(graph)) if (node.type === 'pipe' && node.inside) check.of(node);
 }
 
-/** What stands below a mark needs no look: all of it is taken out. */
+/** What is below a mark need not be looked at: all of it is taken out. */
 function unmarkedNodes({ root }: SchemaGraph): Set<SchemaNode> {
   const found = new Set([root]);
   for (const node of found) {
@@ -33,7 +33,7 @@ function unmarkedNodes({ root }: SchemaGraph): Set<SchemaNode> {
   return found;
 }
 
-/** Where a value of these kinds stands alone, it names nobody. */
+/** A value of these kinds names nobody by itself. */
 const HARMLESS = new Set(['boolean', 'literal', 'null', 'undefined', 'never', 'void', 'optional', 'nullable', 'default', 'prefault', 'nonoptional', 'readonly', 'catch', 'union', 'lazy', 'pipe', 'transform']);
 const STRUCTURED = new Set(['object', 'array', 'tuple', 'record', 'map', 'set']);
 
@@ -48,7 +48,7 @@ class PipeCheck {
   of(pipe: SchemaNode): void {
     if (pipe.mark) return;
     const [given, made] = [pipe.same[0], pipe.same[1]].map((side) => this.#places.placeOf(side ? [side] : [])) as [Place, Place];
-    // Of a text or of anything, all is taken out when there is a mark inside the pipe; and a mark on all that is made is one on all that is given.
+    // From a text, or a value of any kind, everything is taken out when there is a mark inside the pipe. A mark on the whole made value counts as one on the whole given value.
     if (!isStructured(given) || given.mark || made.mark) return;
     const lost = this.#lost(given, made);
     const open = lost.length > 0 ? this.#unmarked(given, made) : [];
@@ -58,7 +58,7 @@ class PipeCheck {
       + `${named(open)} would be stored in clear. Mark on the input side, by .meta({ pii: true }), what it is made of; and what is not personal there, by .meta({ pii: false }).`);
   }
 
-  /** The marked fields of what is made that the given value has not, by their names. */
+  /** The marked fields of the made value that the given value does not have, by name. */
   #lost(given: Place, made: Place): string[] {
     return this.#walk(made, given, (place, counterpart) => {
       if (place.inside === undefined) return 'skip';
@@ -106,7 +106,7 @@ function stepsOf(place: Place): [string, PartOf][] {
   return [...names, ...items, ...rest].filter(([, partOf]) => partOf(place).isKnown);
 }
 
-/** A field of any name is not the field of that name: it may be another that is meant. */
+/** A field of any name does not count as the field of that name: the author may have meant another one. */
 const exactPart = (place: Place, step: string, partOf: PartOf): Place | undefined =>
   step.startsWith('.') && step !== '.*' && !place.names.has(step.slice(1)) ? undefined : partOf(place);
 

@@ -4,7 +4,7 @@ import { keepMarkInMerge, keepMarkOnDerived, type Sources } from './derived-sche
 /** How a field is marked: `.meta({ pii: true })` or `.meta({ secret: true })`. */
 export type Mark = 'pii' | 'secret';
 
-/** A secret first: what is both is one. */
+/** A secret comes first: a field that is marked as both counts as a secret. */
 const MARKS: readonly Mark[] = ['secret', 'pii'];
 
 type Said = { readonly [mark in Mark]?: boolean };
@@ -22,7 +22,7 @@ interface Registry {
   [MEMORY]?: Memory;
 }
 
-/** The memory hangs on the registry, of which a process has one, however many copies of Zod or of this file it has loaded. */
+/** The marks are kept on Zod's registry. A process has one registry, however many copies of Zod or of this file it has loaded. */
 const MEMORY = Symbol.for('@commons/backend/personal-data/marks');
 const memory = watch(z.globalRegistry as unknown as Registry);
 
@@ -32,7 +32,7 @@ export const markOf = (schema: ZodType): Mark | undefined => MARKS.find((mark) =
 /** Whether the author has said `.meta({ pii: false })`. */
 export const isSaidNotPersonal = (schema: ZodType): boolean => saidOf(schema, 'pii') === false && markOf(schema) === undefined;
 
-/** The nearest word counts. A `false` says nothing of what is made from that schema afterwards: extend may add a name. */
+/** The nearest mark counts. A `false` does not carry over to a schema that is made from this one later: extend may add a name. */
 function saidOf(schema: ZodType, mark: Mark): boolean | undefined {
   const internals = (schema as { _zod?: { parent?: ZodType } })._zod;
   const said = memory.said.get(schema)?.[mark] ?? (internals && asSaid(z.globalRegistry.get(schema))[mark]) ?? (internals?.parent && saidOf(internals.parent, mark));
@@ -40,13 +40,13 @@ function saidOf(schema: ZodType, mark: Mark): boolean | undefined {
   return memory.sources.get(schema)?.some((source) => saidOf(source, mark) === true) || undefined;
 }
 
-/** `pii: 'yes'` is a mark too: whoever writes it means one. */
+/** `pii: 'yes'` is a mark too: that is what its author means. */
 function asSaid(meta: unknown): Said {
   const words = (typeof meta === 'object' && meta !== null ? meta : {}) as Record<string, unknown>;
   return Object.fromEntries(MARKS.filter((mark) => words[mark] !== undefined).map((mark) => [mark, words[mark] !== false]));
 }
 
-/** From now on the registry tells of every mark. So this file is to be loaded before the first job. */
+/** From now on every mark is noted. So this file must be loaded before the first job. */
 function watch(registry: Registry): Memory {
   const known = registry[MEMORY];
   if (known) return known;

@@ -14,9 +14,9 @@ export interface RedactedBody {
 
 /**
  * Takes out of a body what its RequestBody marks: `.meta({ pii: true })` leaves a keyed hash, `.meta({ secret: true })`
- * nothing at all, a field named like a secret (password, token, authorization, ssn, ...) a word. The body need not fit the schema:
- * of alternatives, each that could be meant is heeded, and what stands where something marked is looked for (a text in place of an
- * object, a field that is misspelt) is taken for that.
+ * nothing at all, a field named like a secret (password, token, authorization, ssn, ...) a word. The body need not fit the schema.
+ * Every alternative that could be meant counts. A value in the place of something marked (a text in place of an object, a misspelt
+ * field) is taken out as if it were that.
  * @param body plain JSON
  * @param key of the hashes; without it a personal value leaves a word
  * @returns undefined when there was nothing to take out
@@ -45,7 +45,7 @@ class Redaction {
     return typeof value === 'object' ? this.#object(value, place) : value;
   }
 
-  /** A part of a value that stands at `around`. One that no schema knows may be one that is marked, and misspelt: the job does not look for it. */
+  /** A part of the value at `around`. A field that no schema knows may be a marked one that is misspelt. The job does not read such a field, so it may be taken out. */
   #part(part: JSONData, place: Place, around: Place): JSONData | undefined {
     const mark = place.isKnown ? undefined : markOfStranger(part, around);
     return mark ? this.#marked(part, mark, NOWHERE) : this.of(part, place);
@@ -88,6 +88,6 @@ class Redaction {
   }
 }
 
-/** Of a value that stands where its schemas look for something else, which holds personal data: it may be that, said otherwise. */
+/** For a value of another kind than its schemas describe, where they describe personal data: it may be that data in another form. */
 const markOfStranger = (value: JSONData, place: Place): Mark | undefined =>
   typeof value === 'boolean' || value === null ? undefined : place.inside;

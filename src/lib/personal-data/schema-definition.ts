@@ -2,7 +2,7 @@ import { z, type ZodType } from 'zod';
 
 /** The parts of a schema, by what of a value they stand for. */
 export interface SchemaParts {
-  /** For the whole value: what is wrapped (optional, lazy, ...), taken in or given out (pipe), an alternative, or a piece of its text. Of a pipe: in first, then out. */
+  /** For the whole value: what is wrapped (optional, lazy, ...), taken in or given out (pipe), an alternative, or a piece of its text. A pipe has its input first, then its output. */
   readonly same: readonly ZodType[];
   /** For an object's fields, by name. */
   readonly fields: readonly (readonly [string, ZodType])[];
@@ -14,7 +14,7 @@ export interface SchemaParts {
   readonly keys: readonly ZodType[];
   /** For an array's items, by index. */
   readonly items: readonly ZodType[];
-  /** For the items behind those. */
+  /** For the items after those. */
   readonly otherItems: readonly ZodType[];
 }
 
@@ -22,7 +22,7 @@ export interface SchemaParts {
 interface Internals {
   readonly version?: { readonly major: number; readonly minor: number; readonly patch: number };
   readonly def: Definition;
-  /** Of a lazy: what its getter returned at the first call. Zod keeps it; another call of the getter may make another schema. */
+  /** What the getter of a lazy schema returned at its first call. Zod keeps it; another call may make another schema. */
   readonly innerType?: ZodType;
 }
 

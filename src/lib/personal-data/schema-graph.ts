@@ -8,7 +8,7 @@ export const MOST_SCHEMAS = 10_000;
 /** A schema that a RequestBody is built of. */
 export interface SchemaNode {
   readonly id: number;
-  /** Such as `patient.phones[]`; empty for the RequestBody itself. By the first way that leads there. */
+  /** Such as `patient.phones[]`; empty for the RequestBody itself. Where several ways lead there, the first one. */
   readonly path: string;
   readonly type: string;
   readonly mark: Mark | undefined;

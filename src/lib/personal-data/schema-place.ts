@@ -2,7 +2,7 @@ import type { ZodType } from 'zod';
 import type { Mark } from './marks.js';
 import { graphOf, type SchemaNode } from './schema-graph.js';
 
-/** What is spent at most on the places of one RequestBody, counted in schemas. Only what combines hundreds of alternatives comes near it. */
+/** The most schemas that are looked at for the places of one RequestBody. Only a schema that combines hundreds of alternatives comes near it. */
 const MOST_STEPS = 10_000_000;
 
 /**
@@ -125,5 +125,5 @@ const EMPTY = { id: -1, isKnown: false, mark: undefined, inside: undefined, isSa
 /** A place that no schema describes. */
 export const NOWHERE: Place = { ...EMPTY, field: () => NOWHERE, otherFields: () => NOWHERE, keys: () => NOWHERE, item: () => NOWHERE };
 
-/** A place of which nobody knows what is marked there: all of it may be. */
+/** A place of which it is not known what is marked there. So all of it counts as marked. */
 export const UNSEEN: Place = { ...EMPTY, id: -2, isKnown: true, mark: 'pii', inside: 'pii', field: () => UNSEEN, otherFields: () => UNSEEN, keys: () => UNSEEN, item: () => UNSEEN };

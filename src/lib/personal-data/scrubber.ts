@@ -6,19 +6,19 @@ export type Scrub = (text: string) => string;
 
 /** Takes the values of one run's body out of what the run leaves behind. */
 export interface Scrubber {
-  /** Of any text; of one over half a million characters the middle is left out. To be called before a text is cut: half of a value is not found. */
+  /** Works on any text. The middle of a text over half a million characters is left out. Call it before a text is cut: half of a value is not found. */
   readonly text: Scrub;
-  /** Of JSON text, in its texts, numbers and names; what comes out is JSON too. */
+  /** Works on JSON text: on its texts, numbers and names. The result is JSON too. */
   readonly json: Scrub;
 }
 
-/** Shorter values are in half of all words: taking them out would leave no log to read, and they name nobody. */
+/** Shorter values are not taken out: they are part of half of all words, and they name nobody. */
 const LEAST_CHARACTERS = 3;
-/** Of these, only those that stand alone, and not in a longer word or number. */
+/** Values up to this length are taken out only where they stand alone, and not inside a longer word or number. */
 const SHORT = 6;
 /** A longer value is looked for in pieces of this length. */
 const MOST_CHARACTERS = 500;
-/** What is looked through of a text, at either end. */
+/** So many characters are looked through at each end of a long text. */
 const WINDOW = 262_144;
 const TAKEN = '[Personal]';
 
@@ -31,7 +31,7 @@ export function createScrubber(values: readonly string[]): Scrubber | undefined 
   let wanted: ReadonlySet<string> | undefined = new Set(values.flatMap(forms).flatMap(pieces).filter(({ length }) => length >= LEAST_CHARACTERS).map(fold));
   if (wanted.size === 0) return undefined;
   let finder: ValueFinder | undefined;
-  // Made at the first text: many a run leaves none behind.
+  // Made at the first text, since many runs leave no text behind.
   const replace: Scrub = (text) => {
     finder ??= new ValueFinder(wanted!, SHORT);
     wanted = undefined;
@@ -73,7 +73,7 @@ function forms(value: string): string[] {
   ];
 }
 
-/** By whole characters: a cut through a surrogate pair would leave halves that are found nowhere. */
+/** Cuts between whole characters: a cut through a surrogate pair would leave halves that are found nowhere. */
 function pieces(value: string): string[] {
   if (value.length <= MOST_CHARACTERS) return [value];
   const found: string[] = [];
@@ -85,17 +85,17 @@ function pieces(value: string): string[] {
   return found;
 }
 
-/** In lower case, character by character as long as before, so that a place in the one is that place in the other. */
+/** The text in lower case. Each character keeps its length, so that a position is the same in both texts. */
 function fold(text: string): string {
   const lower = text.toLowerCase();
   const aligned = lower.length === text.length ? lower : Array.from(text, (character) => sameLength(character.toLowerCase(), character)).join('');
-  // At a word's end it is written otherwise.
+  // The Greek sigma is written differently at the end of a word.
   return aligned.replaceAll('ς', 'σ');
 }
 
 const sameLength = (lower: string, character: string): string => (lower.length === character.length ? lower : character);
 
-/** At the cuts half a piece may be left, which is not found: so much is left out there too. */
+/** Half a piece may be left at each cut, and is not found. So that much is left out there too. */
 const withoutMiddle = (text: string, replace: Scrub): string =>
   `${replace(text.slice(0, WINDOW)).slice(0, -2 * MOST_CHARACTERS)} […] ${replace(text.slice(-WINDOW)).slice(2 * MOST_CHARACTERS)}`;
 

@@ -98,7 +98,7 @@ function letIn(): void {
 
 const rooms = new WeakMap<object, () => void>();
 
-/** Remembers what gives back the room of a parsed body, for whoever starts its run. A bare text or number needs none any more. */
+/** Remembers what gives back the room of a parsed body, for the code that starts its run. A body that is just a text or a number needs no room any more. */
 export function keepRoom(body: unknown, give: () => void): void {
   if (typeof body === 'object' && body !== null) rooms.set(body, give);
   else give();

@@ -5,7 +5,7 @@ const WINDOW = 1_000;
 const RESOLUTION = 20;
 
 /**
- * Watches how late this process's timers fire: what a synchronous stretch of a job's code, or too much work, costs everybody else.
+ * Watches how late this process's timers fire. They are late when a job's code works for long without a pause, or when there is too much work.
  * @returns the mean delay in ms over the last second or so; and what ends the watching
  */
 export function watchEventLoopDelay(): { meanMs: () => number; stop: () => void } {

@@ -4,7 +4,7 @@ import { escapeControls } from '../text/escape-controls.js';
 export interface BoardLayout {
   readonly memory: SharedArrayBuffer;
   readonly slots: number;
-  /** Of one slot's text: `<id> <job's name>`, in UTF-8. */
+  /** The bytes of one slot's text: `<id> <job's name>`, in UTF-8. */
   readonly slotBytes: number;
   /** Where the texts begin. Before it: the number of starting runs, of runs that found no slot, and each slot's length. */
   readonly textsAt: number;
@@ -48,7 +48,7 @@ export class RunBoard {
     Atomics.store(this.#numbers, LENGTHS_AT + slot, length);
   }
 
-  /** To be called once for each `add`. */
+  /** Call it once for each `add`. */
   remove(run: object): void {
     const slot = this.#slotOf.get(run);
     if (slot === undefined) {

@@ -1,6 +1,6 @@
 /**
- * Has callers share one call: whoever comes while it is under way, or within `keptMs` after its end, gets what it gives. What
- * it throws is shared likewise.
+ * Makes callers share one call: a caller that comes while it is under way, or within `keptMs` after its end, gets its result. An
+ * error is shared in the same way.
  */
 export function shareCall<T>(call: () => Promise<T>, keptMs: number): () => Promise<T> {
   let shared: Promise<T> | undefined;

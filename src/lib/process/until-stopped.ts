@@ -1,4 +1,4 @@
-/** What `work` comes to, or the reason of `signal` when it fires first; what the work still does is then of no interest to anyone. */
+/** The result of `work`. Rejects with the reason of `signal` if it fires first; then the result of the work is ignored. */
 export async function untilStopped<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return work;
   let stop: (() => void) | undefined;

@@ -66,7 +66,7 @@ export function isRefusedWrite(error: Error): boolean {
 
 const PREPOSITION: Readonly<Record<string, string>> = { insert: ' INTO', delete: ' FROM', merge: ' INTO' };
 
-/** Such as `UPDATE patient`: the verb by Postgres, which knows what a function or a WITH tried; the table by the text. */
+/** Such as `UPDATE patient`. Postgres names the verb, since it knows what a function or a WITH tried; the text names the table. */
 function refusedWrite(message: string, sql: string): string {
   if (message.includes('read-write mode')) return 'to make its transaction READ WRITE';
   const outside = LEAVES_TRANSACTION.exec(message)?.[1];

@@ -122,7 +122,7 @@ export class ExactCount {
       when: 'before',
       answered: (error, result) => {
         if (!error) use(readingOf(result));
-        // Of a transaction that had failed already, the job's own statement says what there is to say.
+        // If the transaction had failed before, the job's own statement reports that.
         return error && (error as { code?: unknown }).code !== IN_FAILED_TRANSACTION ? error : undefined;
       },
     };

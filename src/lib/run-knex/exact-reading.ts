@@ -12,7 +12,7 @@ export type Figures = ReadonlyMap<string, Rows>;
 /** What the server's counters say at one moment. */
 export interface Reading {
   readonly figures: Figures;
-  /** As writes of tables; a partition's are those of its partitioned table. */
+  /** The writes of each table. Those of a partition count for its partitioned table. */
   readonly writesOf: (figures: Figures) => CountedWrite[];
   /** Another server holds the table, and this one counts none of its rows. */
   readonly isUncounted: (table: string) => boolean;
@@ -38,11 +38,11 @@ const ROWS = `select oid, coalesce(pg_catalog.pg_partition_root(oid), oid)::pg_c
  * They count what was tried: what was rolled back to a savepoint stays in them, which whoever reads them must take out.
  */
 export const EXACT_READING = {
-  /** Of all that the transaction wrote: it holds a lock on each until its end. As cheap in a database of many tables as in one of few. */
+  /** Every relation that the transaction wrote: it holds a lock on each until its end. This costs the same in a database of many tables as in one of few. */
   ofLocked: `with counted as materialized (select oid, ${COUNTERS} from (select distinct relation from pg_catalog.pg_locks
     where pid = pg_catalog.pg_backend_pid() and locktype = 'relation' and relation >= ${FIRST_OID}::pg_catalog.oid) as locked (oid))
     ${ROWS} or exists (select from pg_catalog.pg_foreign_table where ftrelid = oid)`,
-  /** Of whatever there is a counter for, be its lock gone. */
+  /** Every relation that has a counter, even one whose lock was given up. */
   ofAll: `with counted as materialized (select oid, ${COUNTERS} from pg_catalog.pg_class where relkind = 'r' and oid >= ${FIRST_OID}::pg_catalog.oid) ${ROWS}`,
 };
 

@@ -25,7 +25,7 @@ export interface DriverConnection extends Pick<pg.Connection, 'on' | 'off' | 'on
   describe(portal: { type: 'P'; name: string }): void;
   execute(portal: object): void;
   sync(): void;
-  /** By name, what the server is known to have prepared. */
+  /** The statements that the server is known to have prepared, by name. */
   parsedStatements: Record<string, string>;
 }
 

@@ -24,7 +24,7 @@ export class RunClient extends PostgresClient {
 
   override initializePool(config: Knex.Config = this.config): void {
     if (this.isShared) refuseInRuns('call knex.initialize()', 'Leave the call out: the pool is there.');
-    // It says that there is one already.
+    // knex then says that there is a pool already.
     if (this.pool) return super.initializePool(config);
     const isShared = !currentDatabase();
     Object.defineProperty(this, 'isShared', { value: isShared, configurable: true });
@@ -92,7 +92,7 @@ export class RunClient extends PostgresClient {
     if (connection.isHeldByCaller()) await takeBack(this, connection);
   }
 
-  /** As knex does it, but without binding the callback to its context: a promise needs none of that. */
+  /** Does what knex does, but does not bind the callback to its context, which a promise does not need. */
   override _query(connection: unknown, query: KnexQuery): Promise<KnexQuery> {
     if (!(connection instanceof RunConnection)) return super._query(connection, query);
     const { sql, bindings = [], options } = query;
@@ -130,12 +130,12 @@ export class RunClient extends PostgresClient {
 const poolOf = (client: RunClient, { isReadOnly }: { readonly isReadOnly: boolean }): RunPool | undefined => (isReadOnly ? client.readOnlyPool : client.pool);
 
 async function takeBack(client: RunClient, connection: RunConnection): Promise<void> {
-  // Else the transaction in which the guard has the statement of a dry run would be taken for one left open.
+  // Otherwise the guard's own transaction around a dry run's statement would be taken for one that was left open.
   if (connection.isReadOnly) await connection.settled();
   if (connection.getTransactionStatus() !== 'I') connection.isSpent = true;
   connection.isHeldOutside = false;
   connection.run?.letGo(connection);
-  // One that is spent stays bound, so that a late query of the run is told why it is refused.
+  // A connection that is used up stays bound to its run, so that a late query of the run is told why it is refused.
   if (connection.isSpent) connection.end().catch(ignore);
   else connection.run = undefined;
   poolOf(client, connection)?.release(connection);

@@ -14,8 +14,8 @@ interface Resettable {
 }
 
 /**
- * Whose state a session may hold: settings, locks, temporary tables, prepared statements, a role. Nothing is concluded from
- * what was sent, since any function may leave any of it. So a session is reset between any two of its users.
+ * Whose state a session may hold: settings, locks, temporary tables, prepared statements, a role. What was
+ * sent says nothing about it, since any function may leave such state. So a session is reset between any two of its users.
  */
 export class SessionState {
   readonly #connection: Resettable;

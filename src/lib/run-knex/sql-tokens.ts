@@ -109,7 +109,7 @@ const [NEWLINE, RETURN] = [0x0a, 0x0d];
 const isSpace = (unit: number): boolean => unit === 0x20 || (unit >= 0x09 && unit <= 0x0d);
 const isDigit = (unit: number): boolean => unit >= 0x30 && unit <= 0x39;
 const isLetter = (unit: number): boolean => (unit | LOWER) >= 0x61 && (unit | LOWER) <= 0x7a;
-/** All that is not ASCII is a letter, a no-break space too. */
+/** Every character outside ASCII is a letter, even a no-break space. */
 const startsWord = (unit: number): boolean => isLetter(unit) || unit === UNDERSCORE || unit >= 0x80;
 const isMarkUnit = (unit: number): boolean => unit === 0x28 || unit === 0x29 || unit === 0x3b || unit === 0x2c || unit === 0x2e;
 
@@ -131,7 +131,7 @@ function endOfWord(sql: string, from: number): number {
   return at;
 }
 
-/** Behind white space and comments. */
+/** The position after white space and comments. */
 function endOfGap(sql: string, from: number): number {
   for (let at = from; ; ) {
     const unit = sql.charCodeAt(at);
@@ -160,14 +160,14 @@ function endOfComment(sql: string, from: number): number {
   return sql.length;
 }
 
-/** Of what holds its own quotation mark doubled. */
+/** The end of a text in which a quotation mark is written twice. */
 function endOfQuoted(sql: string, from: number, mark: number): number {
   const quote = String.fromCharCode(mark);
   for (let at = sql.indexOf(quote, from); at >= 0; at = sql.indexOf(quote, at + 2)) if (sql.charCodeAt(at + 1) !== mark) return at + 1;
   return sql.length;
 }
 
-/** Of E'...'; `E'a'` and, on a later line, `'b'` are one literal. */
+/** The end of E'...'. `E'a'` and, on a later line, `'b'` are one literal. */
 function endOfEscaped(sql: string, from: number): number {
   for (let at = from; at < sql.length; at++) {
     const unit = sql.charCodeAt(at);
@@ -181,7 +181,7 @@ function endOfEscaped(sql: string, from: number): number {
   return sql.length;
 }
 
-/** Where the quotation mark is that goes on with a literal, on a later line. What is passed over here is looked at once more as a gap, and no third time. */
+/** The position of the quotation mark with which a literal goes on, on a later line. The text up to it may be looked at a second time, as a gap, and no third time. */
 function continuation(sql: string, from: number): number | undefined {
   let at = from;
   let isLater = false;
@@ -194,7 +194,7 @@ function continuation(sql: string, from: number): number | undefined {
   }
 }
 
-/** Of a parameter, of what stands between `$tag$` twice, or of a mere dollar. */
+/** The end of a parameter, of a text between two `$tag$`, or of a single dollar sign. */
 function endOfDollar(sql: string, at: number): number {
   const first = sql.charCodeAt(at + 1);
   let end = at + 1;

@@ -42,7 +42,7 @@ class StepFinder {
   readonly #tokens: SqlTokens;
   readonly #steps: SqlStep[] = [];
   #depth = 0;
-  /** Of the statement at hand: EXPLAIN ANALYZE runs what it explains, and its tag counts nothing. */
+  /** Whether the current statement is an EXPLAIN ANALYZE: it runs what it explains, and its tag counts nothing. */
   #isExplained = false;
 
   constructor(sql: string) {
@@ -75,7 +75,7 @@ class StepFinder {
     return opens || closes;
   }
 
-  /** Reads what only the beginning of a statement can be. @returns whether a write may stand where it has come to */
+  /** Reads the words that can only begin a statement. @returns whether a write may come next */
   #begin(): boolean {
     const tokens = this.#tokens;
     this.#depth = 0;

@@ -42,7 +42,7 @@ const ADVISORY_LOCK = 4_719_002_332;
 export async function seedDatabase(connection: pg.ClientConfig, options: SeedOptions): Promise<boolean> {
   if (envConfig().deployment === 'production') throw new SeedRefused('DEPLOYMENT is production: no synthetic people are put there.');
   const client = new pg.Client(connection);
-  // A connection that breaks is told by the query that is on it; unheard, the error that it emits would end the process.
+  // The query on a broken connection reports it. Without a listener, the error that the connection emits besides would end the process.
   client.on('error', () => undefined);
   await client.connect();
   try {

@@ -34,6 +34,11 @@ describe('the body of a run', () => {
     },
   );
 
+  it('is refused with what to write on the command line when curl has sent it by -d alone', async () => {
+    const { body } = await post('{}', { 'Content-Type': 'application/x-www-form-urlencoded' });
+    expect((body as { detail: string }).detail).toContain("-H 'Content-Type: application/json'");
+  });
+
   it('is refused with 400 when it is malformed, and is never repeated', async () => {
     const answer = await post('{"ssn": "078-05-1120"', { 'Content-Type': 'application/json' });
     expect(answer.status).toBe(400);

@@ -82,7 +82,7 @@ describe('taking a migration back', () => {
   it('is refused for one that has no down, and for one that is of another release', async () => {
     const [name] = await migrate(migrations({ odd: sql('select 1', 'select 1') }));
     await expect(rollBack(migrations({ odd: { up: async () => undefined } }), name!)).rejects.toThrow(/has no down, so it cannot be taken back\. Write a new migration/);
-    await expect(rollBack(real, name!)).rejects.toThrow(/has no file in this release\. Take it back with the release that has it\./);
+    await expect(rollBack(real, name!)).rejects.toThrow(/has no file in this release\. Take it back with the release that has it, or put its file back\./);
     expect((await noted()).at(-1)).toBe(name);
   });
 });

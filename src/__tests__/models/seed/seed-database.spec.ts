@@ -136,7 +136,12 @@ describe('a seeded database', () => {
   it('is left as it is by a second seeding', async () => {
     const before = await content();
     expect(await seed({ patients: 5 })).toBe(false);
-    expect(await command(['--patients', '5'])).toEqual({ code: 0, stdout: 'seeded before: nothing to do\n', stderr: '' });
+    const stdout = 'seeded before: the database has 2000 synthetic patients. Nothing to do\n';
+    expect(await command([])).toEqual({ code: 0, stdout, stderr: '' });
+    expect(await command(['--patients', '2000'])).toEqual({ code: 0, stdout, stderr: '' });
+    expect(await command(['--patients', '5'])).toEqual({
+      code: 0, stdout, stderr: expect.stringMatching(/^Only an empty database is seeded\. For 5 patients, seed another one, .*:\n {2}DATABASE_URL=postgres:\/\/\.\.\. npm run -s seed -- --patients 5\n/),
+    });
     expect(await content()).toEqual(before);
   });
 });
