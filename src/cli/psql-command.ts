@@ -26,12 +26,16 @@ interface Target {
   readonly password?: string;
 }
 
+/** Secrets, and what node-postgres takes in an address and psql refuses. A key with a password of its own has psql ask for that. */
+const NOT_FOR_PSQL = ['password', 'sslpassword', 'ssl', 'uselibpqcompat'];
+
 function targetOf({ connectionString, host = '', port = 5432, user = '', database = '' }: ClientConfig): Target {
   if (connectionString === undefined) return { target: ['-h', host, '-p', String(port), '-U', user, '-d', database] };
   const url = new URL(connectionString);
   const password = decodeURIComponent(url.password) || url.searchParams.get('password');
   url.password = '';
-  url.searchParams.delete('password');
+  for (const name of NOT_FOR_PSQL) url.searchParams.delete(name);
+  if (url.searchParams.get('sslmode') === 'no-verify') url.searchParams.set('sslmode', 'require');
   return { target: ['-d', url.href], ...(password && { password }) };
 }
 

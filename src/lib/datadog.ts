@@ -35,9 +35,9 @@ const EVENT_CALL = "trackEvent({ title: 'Export done', text: 'rosters/today.csv'
  */
 export function trackEvent(event: TrackedEvent): void;
 export function trackEvent(title: string, tags?: Tags): void;
-export function trackEvent(event: TrackedEvent | string, behind?: Tags): void {
+export function trackEvent(event: TrackedEvent | string, behind?: Tags, ...more: unknown[]): void {
   const { title, text, tags = {}, alertType = 'info' } = typeof event === 'string' ? eventOf(event, behind) : (event ?? {});
-  if (typeof title !== 'string' || typeof text !== 'string') return logger.error(new TypeError(`trackEvent takes an event with a title and a text: ${EVENT_CALL}`), { tag: TAG });
+  if (typeof title !== 'string' || typeof text !== 'string' || more.length > 0 || (behind !== undefined && (typeof behind !== 'object' || behind === null))) return logger.error(new TypeError(`trackEvent takes an event with a title and a text: ${EVENT_CALL}`), { tag: TAG });
   send(`event ${title}`, tags, (client) => client.event(title.slice(0, MOST_TITLE), text.slice(0, MOST_TEXT), { alert_type: alertType }, texts(tags)));
 }
 

@@ -22,9 +22,13 @@ const NO_RUN = new Proxy({} as CurrentRun, {
  * ```
  *
  * @param work gets the parsed body and the run it belongs to; what it resolves to is the answer's JSON
- * @throws {ServiceError} 400, called by itself with a body that does not fit
+ * @throws {TypeError} when it is called otherwise; the handler throws a ServiceError 400, called by itself with a body that does not fit
  */
 export function handle<Schema extends ZodType>(RequestBody: Schema, work: (body: output<Schema>, run: CurrentRun) => Promise<JSONData | undefined | void>): ScriptHandler {
+  // Job files are not always checked by TypeScript.
+  if (typeof (RequestBody as Partial<ZodType> | undefined)?.safeParseAsync !== 'function' || typeof work !== 'function') {
+    throw new TypeError('handle takes a Zod schema, then the work: handle(RequestBody, async (body, run) => {...})');
+  }
   const perform = (body: unknown) => work(body as output<Schema>, tryCurrentRun() ?? NO_RUN);
   const handler: ScriptHandler = async (req) => {
     const result = await RequestBody.safeParseAsync(req.body);

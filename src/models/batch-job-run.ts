@@ -7,7 +7,7 @@ import { findRun, listRuns, newestRuns } from '../runs/records/history.js';
 import { markLostRuns } from '../runs/records/leases.js';
 import { onlyFinished, RunSkipped } from '../runs/run-result.js';
 import type { RunStart } from '../runs/run-start.js';
-import { completeSubRun, createSubRun } from '../runs/sub-runs.js';
+import { completeSubRun, createSubRun, requireName } from '../runs/sub-runs.js';
 
 export { RunSkipped };
 
@@ -24,6 +24,7 @@ export interface TrapOptions extends Omit<RunStart, 'action' | 'by' | 'delivery'
  * @throws {RunSkipped} 409 with `overlap: 'skip'` while another run of the job is active: `work` was not called, and a row says so
  */
 async function trap<T>(jobName: string, work: (run: CurrentRun) => T | Promise<T>, { requestedBy, ...start }: TrapOptions = {}): Promise<T> {
+  requireName(jobName, "BatchJobRun.trap takes the job's name, then the work: BatchJobRun.trap('sync-one-clinic', async () => {...})");
   const by = requestedBy === undefined ? undefined : { name: requestedBy, isVerified: false, source: undefined };
   const { id, recorded, settled } = onlyFinished(await recordRun(jobName, { perform: work }, { ...start, by }));
   if (recorded !== 'recorded') {

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import knex from '../lib/knex.js';
-import { tryCurrentRun } from '../lib/run-scope.js';
+import { tryRunScope } from '../lib/run-scope.js';
 
 /** What a user's e-mail ends in when the user is a job: no such domain can exist (RFC 2606). */
 const ATTRIBUTION_DOMAIN = 'jobs.invalid';
@@ -25,8 +25,10 @@ export async function findOrCreateAttributionUser(tag: string, options?: { isDry
 export async function findOrCreateAttributionUser(tag: string, options: Options): Promise<string | undefined>;
 export async function findOrCreateAttributionUser(options?: { trx?: Knex }): Promise<string>;
 export async function findOrCreateAttributionUser(first?: string | Options, second: Options = {}): Promise<string | undefined> {
-  const run = tryCurrentRun();
-  const { trx = knex, isDryRun } = typeof first === 'object' ? first : second;
+  const scope = tryRunScope();
+  const run = scope?.run;
+  if (scope?.whyNoRuns !== undefined) throw new Error('A RequestBody cannot find or create a user, since it checks the body before the run begins: let the job do that.');
+  const { trx = knex, isDryRun } = typeof first === 'object' && first !== null ? first : second;
   const tag = typeof first === 'string' ? first : run?.jobName;
   if (!tag) throw new TypeError("findOrCreateAttributionUser() was called outside a run: name the job, as in User.findOrCreateAttributionUser('backfill-phones')");
   const email = `${tag}@${ATTRIBUTION_DOMAIN}`;

@@ -20,8 +20,7 @@ const open = new Map<string, SubRun>();
  * @throws {TypeError} for what is no name, such as an object with a batchJobId
  */
 export async function createSubRun(name: string): Promise<{ id: string }> {
-  // Job files are not always checked by TypeScript.
-  if (typeof name !== 'string' || name === '') throw new TypeError("BatchJobRun.create takes the job's name: BatchJobRun.create('sync-one-clinic')");
+  requireName(name, "BatchJobRun.create takes the job's name: BatchJobRun.create('sync-one-clinic')");
   const scope = tryRunScope();
   if (scope?.whyNoRuns !== undefined) throw new Error(scope.whyNoRuns);
   const parent = scope?.run;
@@ -34,6 +33,11 @@ export async function createSubRun(name: string): Promise<{ id: string }> {
   open.set(id, run);
   keepLease(run, since);
   return { id };
+}
+
+/** Job files are not always checked by TypeScript. @param call what to write @throws {TypeError} for what is no name */
+export function requireName(name: unknown, call: string): void {
+  if (typeof name !== 'string' || name === '') throw new TypeError(call);
 }
 
 /** Ends a run that createSubRun started. @throws {Error} when it is not running any more, or never was */

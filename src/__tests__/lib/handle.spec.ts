@@ -38,10 +38,33 @@ describe('a job by handle()', () => {
     expect(await BatchJobRun.find(body.runId as string)).toMatchObject({ isDryRun: true });
   });
 
-  it('parses by its own schema where the file exports another one', async () => {
-    const app = appWith({ default: greets, RequestBody: z.object({ name: z.string() }).loose() });
-    const { body } = await supertest(app).post('/jobs/greet-people').send({ name: 'Ada', limit: 5 }).expect(200);
-    expect(body).toMatchObject({ length: 3, limit: 5 });
+  it('is broken where its file exports another RequestBody: what that marks as personal would be kept', async () => {
+    const module = { default: greets, RequestBody: z.object({ name: z.string() }).loose() };
+    await expect(loadJob('greet-people.ts', Promise.resolve(module))).rejects.toMatchObject({
+      cause: { message: expect.stringContaining('it exports another RequestBody than the one it gives to handle(). Write: export default handle(RequestBody, ...)') },
+    });
+  });
+
+  it('keeps what is personal out of its row, as the older form does', async () => {
+    const marked = z.object({ ssn: z.string().meta({ secret: true }).transform((text) => `#${text}`), note: z.string() });
+    const tells = handle(marked, async ({ ssn }, run) => ({ ssn, runId: run.id }));
+    const { body } = await supertest(appWith({ default: tells })).post('/jobs/greet-people').send({ ssn: '078-05-1120', note: 'x' }).expect(200);
+    expect(body.ssn).toBe('#078-05-1120');
+    const run = await BatchJobRun.find(body.runId as string);
+    expect(JSON.stringify([run!.body, run!.result])).not.toContain('078-05-1120');
+    expect(run!.body).toMatchObject({ note: 'x' });
+  });
+
+  it('waits for a RequestBody that asks others, and is dry for whoever asks for that', async () => {
+    const asks = handle(z.object({ id: z.number().refine(async (id) => id > 0), isDryRun: z.boolean().default(false) }), async ({ isDryRun }, run) => ({ isDryRun, own: run.isDryRun }));
+    const app = appWith({ default: asks });
+    await supertest(app).post('/jobs/greet-people').send({ id: 0 }).expect(400);
+    const { body } = await supertest(app).post('/jobs/greet-people').send({ id: 1, isDryRun: true }).expect(200);
+    expect(body).toEqual({ isDryRun: true, own: true });
+  });
+
+  it.each<[string, unknown[]]>([['no RequestBody', [async () => 1]], ['no work', [RequestBody]]])('made with %s shows the right call', (_what, args) => {
+    expect(() => (handle as (...all: unknown[]) => unknown)(...args)).toThrow('handle takes a Zod schema, then the work: handle(RequestBody, async (body, run) => {...})');
   });
 
   it('parses its body when it is called by itself, and refuses one that does not fit with 400', async () => {

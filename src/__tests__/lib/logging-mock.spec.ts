@@ -17,6 +17,15 @@ describe("jest.mock('@commons/backend/lib/logging.js')", () => {
     expect(logger.log).not.toHaveBeenCalled();
   });
 
+  it('still makes scoped loggers after a reset, and what a spec has them return', () => {
+    jest.resetAllMocks();
+    expect(() => logger.createScopedLogger({ tag: 'my-job' }).info('one')).not.toThrow();
+    expect(logger.createScopedLogger).toHaveBeenCalledTimes(1);
+    const own = logger.createScopedLogger({});
+    jest.mocked(logger.createScopedLogger).mockReturnValue(own);
+    expect(logger.createScopedLogger({ tag: 'other' })).toBe(own);
+  });
+
   it('has every function that the logger has', () => {
     const real = jest.requireActual<{ default: object }>('@commons/backend/lib/logging.js').default as typeof logger;
     expect(Object.keys(logger).toSorted()).toEqual(Object.keys(real).toSorted());

@@ -139,11 +139,13 @@ describe('processInBatches in a run', () => {
     await expect(testRun({ cursor: await kept() }).inside(work(21))).resolves.toMatchObject({ processed: 100, succeeded: 20, failed: 80 });
     await knex('kept').update({ cursor: null });
     const failing = testRun();
-    await expect(failing.inside(work(1))).rejects.toThrow('Every item failed: 100 of 100');
+    await expect(failing.inside(work(1))).rejects.toThrow(/^Every item failed: 100 of 100\. .*retry <id> --only-failed, or POST \/runs\/<id>\/retry\?only=failed\.$/);
     expect(failing.failures).toHaveLength(100);
     expect(failing.reports.at(-1)).toMatchObject({ processed: 100, succeeded: 0, failed: 100 });
     // There is nothing left for it to do: what is right then is a retry of the failed items.
-    await expect(testRun({ cursor: await kept() }).inside(work(101))).rejects.toThrow(EveryItemFailed);
+    const again = await testRun({ cursor: await kept() }).inside(work(101)).catch((error: unknown) => error);
+    expect(again).toBeInstanceOf(EveryItemFailed);
+    expect((again as Error).message).toMatch(/^Nothing is left to resume: .*100.*retry <id> --only-failed/);
   });
 
   it('passes over the steps that were done, and goes on inside the one that was not', async () => {

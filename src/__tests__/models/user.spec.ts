@@ -5,9 +5,11 @@ import { createPatientsFromCsv } from '@commons/backend/jobs/create-patients-fro
 import { deleteExpiredTasks } from '@commons/backend/jobs/delete-expired-tasks.js';
 import { startDischargeWorkflows } from '@commons/backend/jobs/start-discharge-workflows.js';
 import { updateWorkflowPriorities } from '@commons/backend/jobs/update-workflow-priorities.js';
+import { z } from 'zod';
 import knex from '@commons/backend/lib/knex.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import User, { findOrCreateAttributionUser, NOBODY } from '@commons/backend/models/user.js';
+import { BodyCheck } from '@commons/backend/runs/body-check.js';
 
 jest.mock('@commons/backend/lib/logging.js');
 
@@ -60,6 +62,12 @@ describe('User.findOrCreateAttributionUser()', () => {
   it('makes nobody in a dry run, and gives the nil UUID for them', async () => {
     await expect(BatchJobRun.trap('only-looks', () => User.findOrCreateAttributionUser(), { isDryRun: true })).resolves.toBe(NOBODY);
     expect(await knex('user').where({ email: 'only-looks@jobs.invalid' })).toEqual([]);
+  });
+
+  it('is not to be had while a RequestBody checks the body, where nothing can be written', async () => {
+    const check = new BodyCheck({ id: NOBODY, jobName: 'checks', trace: undefined, scrubber: undefined });
+    const body = z.object({ by: z.string().default('').transform(() => User.findOrCreateAttributionUser()) });
+    await expect(check.parse(body, {})).rejects.toThrow('A RequestBody cannot find or create a user');
   });
 
   it('says what to write where there is no run', async () => {

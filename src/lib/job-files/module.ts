@@ -43,6 +43,9 @@ function checkShape({ default: handler, RequestBody: exported, config = {} }: Re
       + 'End it with: export default main; where main is (req) => Promise of JSON');
   }
   const handled = handledBy(handler);
+  if (exported !== undefined && handled && exported !== handled.RequestBody) {
+    throw new JobShapeError('it exports another RequestBody than the one it gives to handle(). Write: export default handle(RequestBody, ...) with the exported one');
+  }
   const RequestBody = exported ?? handled?.RequestBody;
   if (RequestBody !== undefined && typeof (RequestBody as ZodType | null)?.safeParseAsync !== 'function') {
     throw new JobShapeError('its RequestBody is no Zod schema. Write: export const RequestBody = z.object({...})');
@@ -50,8 +53,7 @@ function checkShape({ default: handler, RequestBody: exported, config = {} }: Re
   if (RequestBody !== undefined) checkMarks(RequestBody as ZodType);
   return {
     handler: handler as ScriptHandler,
-    // Where it exports another schema than it handles, its own code parses by its own.
-    handled: handled?.RequestBody === RequestBody ? handled : undefined,
+    handled,
     RequestBody: RequestBody as ZodType | undefined,
     config: config as JobConfig,
     ...checkConfig(config),

@@ -24,6 +24,13 @@ describe('envConfig, as job files use it', () => {
     expect(() => (envConfig as unknown as { MY_URL: string }).MY_URL).toThrow("envConfig.MY_URL is no variable of the service. For one of your own write: envConfig.get('MY_URL')");
   });
 
+  it('says how to write a name that is a property of envConfig()', () => {
+    const asProperty = envConfig as unknown as Record<string, unknown>;
+    expect(() => asProperty.deployment).toThrow('envConfig has its variables by their own names: write envConfig.DEPLOYMENT, or envConfig().deployment');
+    expect(() => asProperty.AUTH).toThrow('envConfig.AUTH is one of several variables that belong together: write envConfig().auth');
+    expect(() => envConfig.get('toString')).toThrow('The environment variable toString is not set');
+  });
+
   it('cannot be written to', () => {
     expect(() => Object.assign(envConfig, { DEPLOYMENT: 'production' })).toThrow(TypeError);
     expect(envConfig.DEPLOYMENT).toBe('local');
