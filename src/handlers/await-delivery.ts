@@ -3,6 +3,7 @@ import { envConfig } from '../lib/env-config.js';
 import { blank } from '../lib/errors/problem.js';
 import { ServiceError } from '../lib/errors/service-error.js';
 import logger from '../lib/logging.js';
+import { NOT_STARTED } from '../runs/records/doubtful-claim.js';
 import { findRun, type RunDetail } from '../runs/records/history.js';
 import type { RunResult } from '../runs/run-result.js';
 import { untilEnded } from '../runs/until-ended.js';
@@ -59,17 +60,17 @@ function beginWait(res: Response): { readonly signal: AbortSignal; end(): void }
 const STILL_RUNNING = new Error('the run still goes on');
 const GONE = new Error('the caller hung up');
 
-/** @returns `lost` when the run's process died: nothing was answered, the run is the caller's to claim, and it has a place again */
+/** @returns `lost` when the run's process died, or never began it: nothing was answered, the run is the caller's to claim, and it has a place again */
 async function answerOnceEnded(req: Request, res: Response, runId: string, signal: AbortSignal): Promise<'answered' | 'lost'> {
   leavePlace(req);
   let run: RunDetail | undefined;
   try {
     const status = await untilEnded(runId, signal);
-    if (status === 'lost') {
+    if (status !== 'lost') run = await findRun(runId);
+    if (status === 'lost' || run?.errorName === NOT_STARTED) {
       takePlaceAgain(req);
       return 'lost';
     }
-    run = await findRun(runId);
     if (!run) throw new Error('the run was deleted meanwhile');
   } catch (error) {
     if (error !== GONE) refuse(res, runId, error);

@@ -42,7 +42,7 @@ export const cleanupDuplicatePatients = async (body: unknown) => {
   }
   const { limit, isDryRun } = bodyResult.data;
   logger.log('Merging duplicate patients', TAG, { limit, isDryRun });
-  const counts = { duplicates: 0, workflowsMoved: 0, workflowsCancelled: 0, tasksMoved: 0, toReview: 0 };
+  const counts = { duplicates: 0, workflowsMoved: 0, workflowsCancelled: 0, tasksMoved: 0, toReview: 0, changed: 0 };
   const groups: ReturnType<typeof reportOf>[] = [];
   const review: Review[] = [];
 
@@ -57,7 +57,10 @@ export const cleanupDuplicatePatients = async (body: unknown) => {
     limit,
     isDryRun,
     each: async ({ ids }) => {
-      const report = reportOf(await knex.transaction((trx) => mergeGroup(trx, ids, isDryRun)));
+      const merge = await knex.transaction((trx) => mergeGroup(trx, ids, isDryRun));
+      // By another run, as a rule, or by a person. It is no failure: what is left of the group is for the next run.
+      if (!merge) return void counts.changed++;
+      const report = reportOf(merge);
       counts.duplicates += report.duplicateIds.length;
       counts.workflowsMoved += report.workflowsMoved;
       counts.workflowsCancelled += report.workflowsCancelled;
@@ -115,13 +118,13 @@ const selectPeople = (db: Knex) =>
 
 /**
  * Merges the patients of `ids` into the first, or in a dry run finds out what that would do.
- * @throws {Error} when they are no such group any more
+ * @returns undefined when they are no such group any more
  */
-async function mergeGroup(trx: Knex, ids: readonly string[], isDryRun: boolean): Promise<PatientMerge> {
+async function mergeGroup(trx: Knex, ids: readonly string[], isDryRun: boolean): Promise<PatientMerge | undefined> {
   // The strong lock, in the order of the ids: it also keeps out whoever would give these patients new workflows or tasks.
   if (!isDryRun) await trx('patient').whereIn('id', ids).orderBy('id').forUpdate().select('id');
   const [group, ...others] = linkSamePersons(await selectPeople(trx).whereIn('id', ids));
-  if (!group || others.length > 0 || !isStill(group, ids)) throw new Error('These patients have changed since they were found; the next run looks at them again');
+  if (!group || others.length > 0 || !isStill(group, ids)) return undefined;
   const [keptId, ...duplicateIds] = ids;
   const merge = await planMerge(trx, keptId!, duplicateIds, !isDryRun);
   if (!isDryRun) await carryOutMerge(trx, merge, await findOrCreateAttributionUser(TAG, { trx }));

@@ -53,7 +53,8 @@ export interface CurrentRun {
   checkpoint(cursor: JSONData, trx?: Knex.Transaction): Promise<void>;
   /**
    * Keeps an item that failed with the run: GET /runs/<id>/failures, and a retry of just these. It is written by the next
-   * checkpoint, or at the run's end; with `trx`, by a checkpoint in that transaction alone, and so if it commits.
+   * checkpoint, or at the run's end; with `trx`, by a checkpoint in that transaction alone, and so if it commits. A run that is resumed
+   * forgets those that were given after its last checkpoint, since it does their items again.
    */
   failure(item: FailedItem, trx?: Knex.Transaction): void;
 }

@@ -17,6 +17,9 @@ export interface TrapOptions extends Omit<RunStart, 'action' | 'by' | 'delivery'
   readonly requestedBy?: string | undefined;
 }
 
+/** What a job cannot choose, whether TypeScript has checked it or not: an id is made for one claim alone. */
+const NOT_FOR_JOBS = { id: undefined, kept: undefined, lines: undefined } as const;
+
 /**
  * Records a run of `jobName` around `work`, inside another run or on its own: its row is committed as `running` before
  * `work` starts, and its outcome before this settles. Settles as `work` does.
@@ -26,7 +29,7 @@ export interface TrapOptions extends Omit<RunStart, 'action' | 'by' | 'delivery'
 async function trap<T>(jobName: string, work: (run: CurrentRun) => T | Promise<T>, { requestedBy, ...start }: TrapOptions = {}): Promise<T> {
   requireName(jobName, "BatchJobRun.trap takes the job's name, then the work: BatchJobRun.trap('sync-one-clinic', async () => {...})");
   const by = requestedBy === undefined ? undefined : { name: requestedBy, isVerified: false, source: undefined };
-  const { id, recorded, settled } = onlyFinished(await recordRun(jobName, { perform: work }, { ...start, by }));
+  const { id, recorded, settled } = onlyFinished(await recordRun(jobName, { perform: work }, { ...start, ...NOT_FOR_JOBS, by }));
   if (recorded !== 'recorded') {
     throw new ServiceError(500, `The outcome of run ${id} could not be recorded.`, { cause: 'thrown' in settled ? settled.thrown : undefined });
   }

@@ -1,3 +1,4 @@
+import { isNativeError } from 'node:util/types';
 import type { Knex } from 'knex';
 import type { JSONData } from '../jobs/helpers.js';
 import { orUndefined } from '../lib/errors/or-undefined.js';
@@ -60,7 +61,7 @@ export class ActiveRun implements CurrentRun, RunScope {
   #toldWrites: string | undefined;
   #startedAt = Date.now();
   readonly #onlyKeys: readonly JSONData[] | undefined;
-  #asksForKeys = false;
+  #hasAskedForKeys = false;
   #toldFailedItems = 0;
   readonly #outer: RunScope | undefined;
   #controller: AbortController | undefined;
@@ -88,13 +89,13 @@ export class ActiveRun implements CurrentRun, RunScope {
 
   /** That the job asks for it is kept with the run: one that never does cannot do just the items that failed. */
   get onlyKeys(): readonly JSONData[] | undefined {
-    this.#asksForKeys = true;
+    this.#hasAskedForKeys = true;
     return this.#onlyKeys;
   }
 
   /** Whether the job has asked for its onlyKeys. */
-  get asksForKeys(): boolean {
-    return this.#asksForKeys;
+  get hasAskedForKeys(): boolean {
+    return this.#hasAskedForKeys;
   }
 
   /** How many items failed, in all attempts since the run last began anew. */
@@ -148,7 +149,7 @@ export class ActiveRun implements CurrentRun, RunScope {
     const news = {
       failedItems: failedItems === this.#toldFailedItems ? undefined : failedItems,
       // It is not told that it never asks: it may ask yet.
-      asksForKeys: this.#asksForKeys || undefined,
+      asksForKeys: this.#hasAskedForKeys || undefined,
       progress: progress === this.#toldProgress ? undefined : progress,
       writes: writes === this.#toldWrites || (writes === '{}' && !this.#toldWrites) ? undefined : writes,
     };
@@ -158,11 +159,13 @@ export class ActiveRun implements CurrentRun, RunScope {
     return news.progress === undefined && news.writes === undefined && news.failedItems === undefined ? undefined : news;
   }
 
-  async checkpoint(cursor: JSONData, trx?: Knex.Transaction): Promise<void> {
+  /** @param redone keys of failed items, reported since the last checkpoint, that are not behind this cursor: a resumed run does them again */
+  async checkpoint(cursor: JSONData, trx?: Knex.Transaction, redone?: readonly JSONData[]): Promise<void> {
+    const behind = this.failures?.mark(redone, trx);
     // Before the cursor, which passes over them: after a kill it must not be all that is known of them.
     await this.failures?.flush();
     if (trx) await this.failures?.flushIn(trx);
-    await saveCursor(this, cursor, trx);
+    await saveCursor(this, cursor, trx, behind);
   }
 
   failure(item: FailedItem, trx?: Knex.Transaction): void {
@@ -230,7 +233,8 @@ function progressText(progress: RunProgress, scrubber: Scrubber | undefined): st
 
 function isStop(thrown: unknown): boolean {
   try {
-    return thrown instanceof Error && (thrown.name === 'AbortError' || thrown.name === 'RunStopped');
+    // Node's own may be of another realm, as in a test.
+    return (thrown instanceof Error || isNativeError(thrown)) && (thrown.name === 'AbortError' || thrown.name === 'RunStopped');
   } catch {
     return false; // A Proxy that throws when it is looked at.
   }

@@ -9,6 +9,6 @@ import { requestCancel } from './records/cancel.js';
  */
 export async function cancelRun(id: string, requestedBy: string | undefined): Promise<boolean> {
   const isAsked = await requestCancel(id, requestedBy);
-  for (const run of activeRuns()) if (run.id === id) run.cancel(new RunCancelled(requestedBy));
+  if (isAsked) for (const run of activeRuns()) if (run.id === id) run.cancel(new RunCancelled(requestedBy));
   return isAsked;
 }

@@ -1,5 +1,5 @@
 import logger from '../lib/logging.js';
-import { RunTimedOut } from '../lib/errors/service-error.js';
+import { RunLeaseLost, RunTimedOut } from '../lib/errors/service-error.js';
 import { type CurrentRun, runInScope, tryCurrentRun } from '../lib/run-scope.js';
 import type { ActiveRun } from './active-run.js';
 import { removeActiveRun } from './active-runs.js';
@@ -18,10 +18,18 @@ export type Work = { readonly perform: (run: CurrentRun) => unknown } | { readon
  */
 export async function executeRun(run: ActiveRun, work: Work): Promise<FinishedRun> {
   try {
-    return await settleRun(run, 'fault' in work ? { thrown: work.fault } : await perform(run, work.perform));
+    return await settleRun(run, await settledBy(run, work));
   } finally {
     removeActiveRun(run);
   }
+}
+
+/** Never rejects. */
+async function settledBy(run: ActiveRun, work: Work): Promise<Settled> {
+  if ('fault' in work) return { thrown: work.fault };
+  // The process stood still since its claim (a machine that was paused), and another may have taken the run for lost and begun it anew.
+  if (performance.now() > run.leaseUntil) run.giveUp(new RunLeaseLost());
+  return run.hasGivenUp ? { thrown: run.stopReason } : perform(run, work.perform);
 }
 
 /** The only step that runs the author's code. Never rejects. */

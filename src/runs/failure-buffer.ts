@@ -1,9 +1,11 @@
 import type { Knex } from 'knex';
+import type { JSONData } from '../jobs/helpers.js';
 import { describeError } from '../lib/errors/error-description.js';
 import { fingerprintOf } from '../lib/errors/fingerprint.js';
 import { toJson } from '../lib/json/json.js';
 import { inPieces, MOST_ARRAY_BYTES, pieceLength } from '../lib/database/piece-length.js';
 import type { Scrubber } from '../lib/personal-data/scrubber.js';
+import type { FailuresBehind } from './records/cursor.js';
 import type { KeptFailure } from './records/failures.js';
 import type { FailedItem } from '../lib/run-scope.js';
 import { toStorableJson } from '../lib/json/storable-json.js';
@@ -13,43 +15,77 @@ import { toStorableText } from '../lib/text/storable-text.js';
 const MOST_KEPT = 10_000;
 const PIECE = { mostItems: 500, mostBytes: MOST_ARRAY_BYTES, bytesOf: ({ key, message }: KeptFailure) => key.length + message.length };
 
-type Write = (failures: readonly KeptFailure[], trx?: Knex.Transaction) => Promise<void>;
+export interface FailureBufferOptions {
+  /** Harmless when repeated. */
+  readonly write: (failures: readonly KeptFailure[], trx?: Knex.Transaction) => Promise<void>;
+  /** How many of this attempt's are committed. */
+  readonly count: () => Promise<number>;
+  /** Hears of a write that failed, and whose items are tried again; and of a count that failed. */
+  readonly onError: (error: unknown) => void;
+}
 
-/** The failed items of one run on their way to the database. */
+interface InTransaction {
+  readonly kept: KeptFailure[];
+  unkept: number;
+}
+
+/** The failed items of one attempt of a run on their way to the database. */
 export class RunFailureBuffer {
-  readonly #write: Write;
-  readonly #onError: (error: unknown) => void;
+  readonly #options: FailureBufferOptions;
   #waiting: KeptFailure[] = [];
   /** Those of transactions: what is rolled back is forgotten. */
-  readonly #inTransactions = new WeakMap<Knex.Transaction, { readonly kept: KeptFailure[]; items: number }>();
-  /** How many were kept, and so the number of the next one. */
+  readonly #inTransactions = new WeakMap<Knex.Transaction, InTransaction>();
+  /** Whether any were written in a transaction. Only then is it not known here which are kept. */
+  #hadTransactions = false;
+  #isSettled = false;
+  /** The number of the next one that is kept. */
+  #next = 0;
   #kept = 0;
-  #items = 0;
+  #unkept = 0;
 
-  /** @param write harmless when repeated @param onError hears of a write that failed; its items are tried again */
-  constructor(write: Write, onError: (error: unknown) => void) {
-    this.#write = write;
-    this.#onError = onError;
+  constructor(options: FailureBufferOptions) {
+    this.#options = options;
   }
 
-  /** How many items failed, those that were not kept too. Those of a transaction count from its commit on. */
+  /**
+   * How many items failed, those that were not kept too. Those of a transaction count from its commit on. One that is rolled back without
+   * an error, or with the transaction around it, is taken for committed until settle().
+   */
   get items(): number {
-    return this.#items;
+    return this.#kept + this.#unkept;
   }
 
   /** @param trx the transaction it failed in; it waits for flushIn @param scrubber for the message, not for the key, by which the item is found */
   add({ key, error }: FailedItem, trx?: Knex.Transaction, scrubber?: Scrubber): void {
-    const waiting = trx ? this.#waitingIn(trx) : undefined;
-    if (waiting) waiting.items++;
-    else this.#items++;
-    if (this.#kept >= MOST_KEPT) return;
+    const waiting = trx && this.#waitingIn(trx);
+    if (this.#next >= MOST_KEPT) {
+      if (waiting) waiting.unkept++;
+      else this.#unkept++;
+      return;
+    }
+    if (!waiting) this.#kept++;
     const { name, message } = describeError(error, scrubber?.text);
     (waiting?.kept ?? this.#waiting).push({
-      seq: this.#kept++,
-      key: toStorableJson(toJson(key).text ?? 'null', 2_048),
+      seq: this.#next++,
+      key: keyText(key),
       message: toStorableText(message || name, 2_048),
       fingerprint: fingerprintOf(name, message),
     });
+  }
+
+  /**
+   * Which of those so far are behind a cursor that is saved now.
+   * @param trx the transaction that the cursor is saved in
+   * @param redone keys of items that are not behind it, and were reported since the last checkpoint
+   */
+  mark(redone: readonly JSONData[] = [], trx?: Knex.Transaction): FailuresBehind {
+    const unkept = this.#unkept + ((trx && this.#inTransactions.get(trx)?.unkept) ?? 0);
+    const seq = this.#next;
+    if (redone.length === 0) return { seq, unkept };
+    const keys = new Set(redone.map(keyText));
+    const later = this.#waiting.filter(({ key }) => keys.has(key));
+    this.#waiting = [...this.#waiting.filter(({ key }) => !keys.has(key)), ...later.map((failure) => ({ ...failure, seq: this.#next++ }))];
+    return { seq, unkept: Math.max(0, unkept - (redone.length - later.length)) };
   }
 
   /** Writes, in `trx`, what waits for it. @throws whatever the statement throws */
@@ -57,13 +93,18 @@ export class RunFailureBuffer {
     const waiting = this.#inTransactions.get(trx);
     if (!waiting) return;
     this.#inTransactions.delete(trx);
-    for (const failures of inPieces(waiting.kept, PIECE)) await this.#write(failures, trx);
-    void trx.executionPromise.then(() => (this.#items += waiting.items), () => undefined);
+    for (const failures of inPieces(waiting.kept, PIECE)) await this.#options.write(failures, trx);
+    const count = (): void => {
+      if (!this.#isSettled) this.#kept += waiting.kept.length;
+      this.#unkept += waiting.unkept;
+    };
+    void trx.executionPromise.then(count, () => undefined);
   }
 
-  #waitingIn(trx: Knex.Transaction): { readonly kept: KeptFailure[]; items: number } {
-    const waiting = this.#inTransactions.get(trx) ?? { kept: [], items: 0 };
+  #waitingIn(trx: Knex.Transaction): InTransaction {
+    const waiting = this.#inTransactions.get(trx) ?? { kept: [], unkept: 0 };
     this.#inTransactions.set(trx, waiting);
+    this.#hadTransactions = true;
     return waiting;
   }
 
@@ -72,12 +113,26 @@ export class RunFailureBuffer {
     while (this.#waiting.length > 0) {
       const failures = this.#waiting.slice(0, pieceLength(this.#waiting, PIECE));
       try {
-        await this.#write(failures);
+        await this.#options.write(failures);
       } catch (error) {
-        return this.#onError(error);
+        return this.#options.onError(error);
       }
       // Two flushes at once write the same ones twice, which changes nothing, and both take them away.
       this.#waiting = this.#waiting.filter(({ seq }) => seq > failures.at(-1)!.seq);
     }
   }
+
+  /** At the run's end, once no transaction of it is open: writes what waits, and counts what was committed. Never rejects. */
+  async settle(): Promise<void> {
+    await this.flush();
+    if (!this.#hadTransactions) return;
+    try {
+      this.#kept = (await this.#options.count()) + this.#waiting.length;
+      this.#isSettled = true;
+    } catch (error) {
+      this.#options.onError(error);
+    }
+  }
 }
+
+const keyText = (key: JSONData): string => toStorableJson(toJson(key).text ?? 'null', 2_048);

@@ -2,7 +2,7 @@ import { envConfig } from '../lib/env-config.js';
 import logger from '../lib/logging.js';
 import { inPieces, MOST_ARRAY_BYTES } from '../lib/database/piece-length.js';
 import { RunCancelled, RunLeaseLost } from '../lib/errors/service-error.js';
-import { findCancellations, type LeaseAnswer, renewLeases } from './records/leases.js';
+import { findCancellations, findRunning, type LeaseAnswer, renewLeases } from './records/leases.js';
 
 const TAG = 'heartbeat';
 
@@ -71,8 +71,8 @@ async function beat(): Promise<void> {
       // In the order that every statement on several runs takes their rows in: two that differ could wait for each other.
       .toSorted((a, b) => (a.run.id < b.run.id ? -1 : 1));
     const isDue = ({ run, news }: Beat) => news !== undefined || run.leaseUntil - now < (runLease * 2) / 3;
-    for (const due of inPieces(beats.filter(isDue), PIECE)) await renew(due, now);
     await hearOfCancellations(beats.filter((each) => !isDue(each)));
+    for (const due of inPieces(beats.filter(isDue), PIECE)) await renew(due, now);
   } catch (error) {
     logger.error(error, { tag: TAG, during: 'renewing leases', runs: leases.size });
   } finally {
@@ -100,9 +100,17 @@ async function renew(due: readonly Beat[], now: number): Promise<void> {
     const row = renewed.get(keyOf(run));
     // Counted from before the statement was sent, so that this process never believes in a lease that has passed.
     if (row) run.leaseUntil = now + envConfig().runLease;
-    else if (leases.has(run)) run.askToStop(new RunLeaseLost());
     if (row?.isCancelled) run.cancel(new RunCancelled(row.by ?? undefined));
   }
+  await lookAfter(due.filter(({ run }) => !renewed.has(keyOf(run))));
+}
+
+/** Runs that were not renewed: somebody holds their rows locked, and they are tried again; or they are no longer this process's. */
+async function lookAfter(missing: readonly Beat[]): Promise<void> {
+  if (missing.length === 0) return;
+  const running = new Set((await findRunning(missing.map(({ run }) => run.id))).map(keyOf));
+  for (const { run } of missing) if (leases.has(run) && !running.has(keyOf(run))) run.askToStop(new RunLeaseLost());
+  await hearOfCancellations(missing);
 }
 
 async function hearOfCancellations(beats: readonly Beat[]): Promise<void> {

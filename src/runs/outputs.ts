@@ -3,7 +3,7 @@ import { RunFailureBuffer } from './failure-buffer.js';
 import { createRunLogBuffer, type LogRoom, type RunLogBuffer } from './log-buffer.js';
 import { type CurrentRun, runOutsideScope } from '../lib/run-scope.js';
 import { insertLines } from './records/log-lines.js';
-import { insertFailures } from './records/failures.js';
+import { countFailures, insertFailures } from './records/failures.js';
 
 const TAG = 'run-outputs';
 
@@ -24,10 +24,11 @@ export const openLog = ({ id, attempt }: Attempt): RunLogBuffer =>
 
 /** Where the items go that a run could not process. Made at the first one. */
 export const openFailures = ({ id, attempt }: Attempt): RunFailureBuffer =>
-  new RunFailureBuffer(
-    (failures, trx) => insertFailures(id, attempt, failures, trx),
-    (error) => logger.error(error, { tag: TAG, during: 'keeping failed items of a run', runId: id }),
-  );
+  new RunFailureBuffer({
+    write: (failures, trx) => insertFailures(id, attempt, failures, trx),
+    count: () => countFailures(id, attempt),
+    onError: (error) => logger.error(error, { tag: TAG, during: 'keeping failed items of a run', runId: id }),
+  });
 
 const SILENCE_MS = 60_000;
 let saidAt = -Infinity;

@@ -109,8 +109,9 @@ const judgeDryRun: Judge = (facts, run) => failureOf(facts, run) ?? (wroteNothin
 const judgeRealRun = (facts: Facts, run: FinishedRun, dry: RehearsalStep): Judged => failureOf(facts, run) ?? compare(facts, dry) ?? judgeItems(facts);
 
 function judgeSecondRun(facts: Facts, run: FinishedRun, first: RehearsalStep): Judged {
-  // Where items of the first run failed, they may be all that is left to do.
-  const hasOnlyThese = facts.status === 'failed' && (first.failed ?? 0) > 0 && 'thrown' in run.settled && run.settled.thrown instanceof EveryItemFailed;
+  // Where items of the first run failed, they may be all that is left to do. More than these are others.
+  const hasNoMore = facts.failed !== undefined && facts.failed <= (first.failed ?? 0);
+  const hasOnlyThese = facts.status === 'failed' && hasNoMore && 'thrown' in run.settled && run.settled.thrown instanceof EveryItemFailed;
   const failure = hasOnlyThese ? undefined : failureOf(facts, run);
   return failure ?? (wroteNothing(facts) ? judgeItems(facts) : failed('the second run wrote again: the job is not idempotent'));
 }

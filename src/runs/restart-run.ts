@@ -8,7 +8,7 @@ import type { JobCall } from './job-call.js';
 import { type FinishedRun, onlyFinished } from './run-result.js';
 import { keepBody } from './kept-body.js';
 import { openSealedBody } from './records/sealed-bodies.js';
-import { since, whyNotAgain } from './records/run-refusals.js';
+import { how, stateOf, whyNotAgain } from './records/run-refusals.js';
 import { restartable } from './records/run-status.js';
 import type { LoadedJob } from '../lib/job-files/module.js';
 import type { Job, JobRegistry } from '../lib/job-files/registry.js';
@@ -34,7 +34,7 @@ export async function restartRun(registry: JobRegistry, id: string, call: Restar
   const run = await findRun(id);
   if (!run) throw new ServiceError(404, 'There is no run of that id. GET /runs lists them; old ones are pruned.');
   const job = registry.find(run.jobName);
-  if (!job) throw new ServiceError(404, `There is no job ${run.jobName} any more, so its run cannot be started again.`);
+  if (!job) throw new ServiceError(404, `There is no job ${run.jobName} any more, so ${theRun(run)} cannot be started again. Bring the job back first.`);
   const { mode, onlyFailed = false, by, trace } = call;
   // Before the body is compared with the run's: who may not run the job may not guess at it either.
   const { callers } = (await tryLoad(job))?.config ?? {};
@@ -51,13 +51,14 @@ export async function restartRun(registry: JobRegistry, id: string, call: Restar
  * @throws {ServiceError} 400 for a body that is not wanted, or is another; 409 when there is none
  */
 async function bodyFor(run: RunDetail, sent: unknown, job: Job): Promise<unknown> {
+  const which = theRun(run);
   const own = run.isBodyRedacted ? await openSealedBody(run.id) : (run.body ?? {});
   if (own !== undefined) {
-    if (sent !== undefined) throw new ServiceError(400, 'This run is started again with its own body: send none. For another body, start the job anew.');
+    if (sent !== undefined) throw new ServiceError(400, `Send no body: ${which} is started again with its own. For another body, start the job anew.`);
     return own;
   }
-  if (sent === undefined) throw new ServiceError(409, "This run's body held personal data, and was not kept (or is erased by now): send it along once more.");
-  if (!(await isSameBody(run.body, sent, job))) throw new ServiceError(400, 'This is another body than the one the run had: start the job anew with it.');
+  if (sent === undefined) throw new ServiceError(409, `The body of ${which} held personal data, and was not kept (or is erased by now): send it along once more.`);
+  if (!(await isSameBody(run.body, sent, job))) throw new ServiceError(400, `This is another body than that of ${which} so it is not started again: send its own body, or start the job anew with this one.`);
   return sent;
 }
 
@@ -78,21 +79,32 @@ async function isSameBody(kept: unknown, sent: unknown, job: Job): Promise<boole
 }
 
 /** Each one once: an item that was come by in two attempts may have failed in both. @throws {ServiceError} 409 when none failed, or more may, or the job would do all others too */
-async function failedKeys({ id, status, startedAt, queuedAt, failedItems }: RunDetail): Promise<readonly JSONData[]> {
+async function failedKeys(run: RunDetail): Promise<readonly JSONData[]> {
+  const { id, status, failedItems } = run;
   if (status === 'queued' || status === 'running') {
-    throw new ServiceError(409, `Run ${id} is ${status}${since(startedAt ?? queuedAt)}: which items fail is known once it has ended. Wait for it, or cancel it first.`);
+    throw new ServiceError(409, `Run ${id} ${stateOf(run)}: which items fail is known once it has ended. Wait for it, or cancel it first.`);
   }
   const failures = await listFailures(id);
-  if (failures.length === 0) throw new ServiceError(409, failedItems ? whyNoneKept(id) : `No item of run ${id} failed.`);
-  if (!(await mayKeepToKeys(id))) throw new ServiceError(409, whyNotJustThese(id));
+  if (failures.length === 0) throw new ServiceError(409, failedItems ? whyNoneKept(run) : whyNoneFailed(run));
+  if (!(await mayKeepToKeys(id))) throw new ServiceError(409, whyNotJustThese(run));
   return [...new Map(failures.map(({ key }) => [JSON.stringify(key), key])).values()];
 }
 
-const whyNoneKept = (id: string): string =>
-  `Items of run ${id} failed, and it is not known which: its process died before they were written. Resume the run, or retry the whole of it.`;
+/** Such as `run <id>, which is lost since <time>,`. */
+const theRun = (run: RunDetail): string => `run ${run.id}, which ${stateOf(run)},`;
+
+function whyNoneFailed(run: RunDetail): string {
+  const none = `No item of run ${run.id} failed: it ${stateOf(run)}`;
+  if (run.status === 'succeeded') return `${none}, and nothing of it is left to do. To do its work once more, start its job anew.`;
+  if (run.status === 'skipped') return `${none}, and nothing of it was run. Start its job anew.`;
+  return `${none}. To go on with it: ${how('resume', run.id)}. To begin anew: ${how('retry', run.id)}`;
+}
+
+const whyNoneKept = (run: RunDetail): string =>
+  `Items of ${theRun(run)} failed, and it is not known which: its process died before they were written. Resume the run (${how('resume', run.id)}), or retry the whole of it: ${how('retry', run.id)}`;
 
 /** For the job's author, who has a loop of their own. */
-const whyNotJustThese = (id: string): string =>
-  `The failed items of run ${id} cannot be retried alone: its job never asked for run.onlyKeys, so it would do all of its items again. `
+const whyNotJustThese = (run: RunDetail): string =>
+  `The failed items of ${theRun(run)} cannot be retried alone: its job never asked for run.onlyKeys, so it would do all of its items again. `
   + 'Write in the job: const { onlyKeys } = currentRun(); and where onlyKeys is not undefined, do just the items with these keys, the ones that it gives to failure() '
   + '(src/jobs/README.md, "Items that fail"). Run the job so once, a dry run will do, and retry these items then; or retry the whole run.';

@@ -22,7 +22,7 @@ export async function settleRun(run: ActiveRun, settled: Settled): Promise<Finis
   const outcome = await runInScope(run, () => inTurn(() => outcomeOf(settled, run.stopReason, run.scrubber)));
   runInScope(run, () => report(run, settled, outcome));
   if (hasOpenSubRuns()) await finishAbandoned(id);
-  if (run.failures) await run.failures.flush();
+  if (run.failures) await run.failures.settle();
   // Beside the outcome, which waits for no line.
   const logged = run.log?.flush();
   const recorded = await commit(run, outcome);
@@ -61,7 +61,7 @@ async function commit(active: ActiveRun, outcome: RunOutcome): Promise<FinishedR
   try {
     const recorded = await finishRun({
       id, attempt, status, httpStatus, result, error, ...active.news(), keepsBody: active.failures !== undefined,
-      failedItems: active.failedItems, asksForKeys: active.asksForKeys,
+      failedItems: active.failedItems, asksForKeys: active.hasAskedForKeys,
     });
     if (recorded === 'fenced') logger.error(new Error('The run ended, but its row was no longer its own to finish'), run);
     return recorded;

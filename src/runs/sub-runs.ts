@@ -1,6 +1,8 @@
 import logger from '../lib/logging.js';
 import { newRunId } from './records/run-id.js';
-import { tryRunScope } from '../lib/run-scope.js';
+import { type CurrentRun, tryRunScope } from '../lib/run-scope.js';
+import { ActiveRun } from './active-run.js';
+import { beginStart, endStart, isActive } from './active-runs.js';
 import { dropLease, keepLease, type Leased } from './heartbeat.js';
 import { claimRow } from './records/claim-row.js';
 import { finishRun } from './records/finish.js';
@@ -26,14 +28,32 @@ export async function createSubRun(name: string): Promise<{ id: string }> {
   const parent = scope?.run;
   const jobName = scope?.scrubber?.text(name) ?? name;
   const id = newRunId();
+  refuseAfterEnd(parent);
   const since = performance.now();
-  await claimRow({ id, jobName, trigger: 'run', isDryRun: parent?.isDryRun ?? false, parentRunId: parent?.id, seal: () => undefined });
-  // Nothing of it can be stopped: it is a record, and its work is its parent's.
-  const run: SubRun = { id, attempt: 1, parentRunId: parent?.id, leaseUntil: 0, askToStop: () => undefined, cancel: () => undefined };
-  open.set(id, run);
-  keepLease(run, since);
+  beginStart(parent !== undefined);
+  try {
+    await claimRow({ id, jobName, trigger: 'run', isDryRun: parent?.isDryRun ?? false, parentRunId: parent?.id, seal: () => undefined });
+    // Nothing of it can be stopped: it is a record, and its work is its parent's.
+    const run: SubRun = { id, attempt: 1, parentRunId: parent?.id, leaseUntil: 0, askToStop: () => undefined, cancel: () => undefined };
+    open.set(id, run);
+    keepLease(run, since);
+  } finally {
+    endStart();
+  }
+  // Its parent may have ended meanwhile, as where nobody awaited this.
+  if (hasEnded(parent)) await finish(id, 'failed', ABANDONED);
+  refuseAfterEnd(parent);
   return { id };
 }
+
+const hasEnded = (parent: CurrentRun | undefined): boolean => parent instanceof ActiveRun && !isActive(parent);
+
+/** @throws {Error} */
+function refuseAfterEnd(parent: CurrentRun | undefined): void {
+  if (hasEnded(parent)) throw new Error(`run ${parent!.id} has ended, so nothing can be recorded inside it any more: await what the job begins`);
+}
+
+const ABANDONED = { name: 'SubRunAbandoned', message: 'The run that recorded this run ended without completing it.' };
 
 /** Job files are not always checked by TypeScript. @param call what to write @throws {TypeError} for what is no name */
 export function requireName(name: unknown, call: string): void {
@@ -52,8 +72,7 @@ export const hasOpenSubRuns = (): boolean => open.size > 0;
 /** Ends as failed whatever the run `parentRunId` began and did not complete. Never rejects. */
 export async function finishAbandoned(parentRunId: string): Promise<void> {
   const abandoned = [...open.values()].filter((run) => run.parentRunId === parentRunId);
-  const error = { name: 'SubRunAbandoned', message: 'The run that recorded this run ended without completing it.' };
-  for (const ended of await Promise.allSettled(abandoned.map(({ id }) => finish(id, 'failed', error)))) {
+  for (const ended of await Promise.allSettled(abandoned.map(({ id }) => finish(id, 'failed', ABANDONED)))) {
     if (ended.status === 'rejected') logger.error(ended.reason, { tag: TAG, during: 'ending abandoned sub-runs', parentRunId });
   }
 }

@@ -11,20 +11,22 @@ function testRun(given: { cursor?: JSONData | undefined; onlyKeys?: JSONData[]; 
   const controller = new AbortController();
   const reports: RunProgress[] = [];
   const failures: { key: JSONData; error: unknown }[] = [];
+  const redone: JSONData[] = [];
   const run = {
     id: 'test', jobName: 'test', attempt: 1, deadline: new Date(), isDryRun: false, cursor: undefined, onlyKeys: undefined,
     ...given,
     signal: controller.signal,
     progress: (counts: RunProgress) => void reports.push(counts),
     failure: (failure: { key: JSONData; error: unknown }) => void failures.push(failure),
-    checkpoint: async (cursor: JSONData, trx?: Knex) => {
+    checkpoint: async (cursor: JSONData, trx?: Knex, again: readonly JSONData[] = []) => {
+      redone.push(...again);
       const text = JSON.stringify(cursor);
       // The jobs' own knex does nothing more for a run that was stopped, and writes nothing for one that is dry.
       await (trx ? trx('kept').update({ cursor: text }) : recorderPool.query({ text: 'update kept set cursor = $1', values: [text] }));
     },
   } satisfies CurrentRun;
   const inside = <T>(work: () => Promise<T>): Promise<T> => runInScope({ run, database: new RunDatabase(run), keepLine: () => undefined }, work);
-  return { inside, reports, failures, stop: () => controller.abort(new Error('told to stop')) };
+  return { inside, reports, failures, redone, signal: controller.signal, stop: () => controller.abort(new Error('told to stop')) };
 }
 
 const kept = async (): Promise<JSONData | undefined> => (await knex<{ cursor: JSONData | null }>('kept').first())?.cursor ?? undefined;
@@ -116,6 +118,24 @@ describe('processInBatches in a run', () => {
     await expect(testRun({ cursor: await kept() }).inside(work(0))).resolves.toMatchObject({ processed: 100 });
     expect(new Set(seen).size).toBe(100);
     expect(seen.length).toBeLessThan(105);
+  });
+
+  it('says, of items that ran at a time, which of the failed ones a resumed run does again', async () => {
+    const run = testRun();
+    const work = () =>
+      processInBatches({
+        query: items(),
+        concurrency: 3,
+        each: async ({ id }) => {
+          if (id === 2) await new Promise((resolve) => run.signal.addEventListener('abort', resolve));
+          if (id === 6) run.stop();
+          throw new Error('no');
+        },
+      });
+    await expect(run.inside(work)).rejects.toThrow('told to stop');
+    expect(await kept()).toMatchObject({ steps: { 1: { processed: 1, failed: 1 } } });
+    expect(run.failures.map(({ key }) => key)).toEqual(expect.arrayContaining(['1', '3', '4', '5']));
+    expect(run.redone).toEqual(run.failures.map(({ key }) => key).filter((key) => key !== '1'));
   });
 
   it('keeps to its limit over all attempts', async () => {

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import { StatusError } from '@commons/backend/jobs/helpers.js';
+import { RunInterrupted } from '@commons/backend/lib/errors/service-error.js';
 import { envConfig } from '@commons/backend/lib/env-config.js';
 import type { Job } from '@commons/backend/lib/job-files/registry.js';
 import knex from '@commons/backend/lib/knex.js';
@@ -82,6 +83,22 @@ describe('a run that was claimed', () => {
     await waitUntil('it is renewed', async () => (await leaseOf(run.id))! > first!, envConfig().runLease);
     await executeRun(run, { perform: () => 1 });
     expect(await leaseOf(run.id)).toBeNull();
+  });
+
+  it('is not begun once its lease has passed: another process may have taken it for lost, and have begun it anew', async () => {
+    const run = await claimed();
+    run.leaseUntil = performance.now() - 1;
+    const perform = jest.fn();
+    await expect(executeRun(run, { perform })).resolves.toMatchObject({ outcome: { status: 'failed', httpStatus: 500 } });
+    expect(perform).not.toHaveBeenCalled();
+  });
+
+  it('is not begun once it was given up on', async () => {
+    const run = await claimed();
+    run.giveUp(new RunInterrupted());
+    const perform = jest.fn();
+    await expect(executeRun(run, { perform })).resolves.toMatchObject({ outcome: { status: 'interrupted' }, recorded: 'recorded' });
+    expect(perform).not.toHaveBeenCalled();
   });
 
   it('counts as active until its outcome is recorded, and no longer', async () => {

@@ -115,3 +115,29 @@ describe('a row that somebody has locked', () => {
     await expect(locked).resolves.toBe('locked');
   });
 });
+
+describe('a sub-run that is made late', () => {
+  const failed = { status: 'failed', error: { name: 'SubRunAbandoned' } };
+  const only = async (jobName: string) => {
+    const [run] = await BatchJobRun.list({ jobName, limit: 2 });
+    return run && BatchJobRun.find(run.id);
+  };
+
+  it('by a job that does not await it is recorded as failed, and is not left running', async () => {
+    await BatchJobRun.trap('forgets', async () => {
+      void BatchJobRun.create('forgotten').catch(() => undefined);
+    });
+    await waitUntil('it has ended', async () => (await only('forgotten'))?.status === 'failed');
+    expect(await only('forgotten')).toMatchObject(failed);
+  });
+
+  it('by what a run has left behind is refused', async () => {
+    let late: Promise<unknown> | undefined;
+    await BatchJobRun.trap('leaves', async () => {
+      late = delay(200).then(() => BatchJobRun.create('too-late'));
+      late.catch(() => undefined);
+    });
+    await expect(late).rejects.toThrow(/^run .* has ended, so nothing can be recorded inside it any more: await what the job begins$/);
+    expect(await only('too-late')).toBeUndefined();
+  });
+});

@@ -22,7 +22,8 @@ export function schedulerCall({ headers }: Request, slug: string): Pick<JobCall,
     logger.warn(`Cloud Scheduler calls this job by another name: name its file, and so its slug, like the Scheduler job`, TAG, { slug, schedulerJobName });
   }
   const scheduledFor = new Date(typeof time === 'string' ? time : NaN);
-  if (Number.isNaN(scheduledFor.getTime())) return { trigger: 'scheduler' };
+  // Before 1970 it is no time of a scheduler's, and Postgres may not take it.
+  if (!(scheduledFor.getTime() >= 0)) return { trigger: 'scheduler' };
   const isForced = scheduledFor.getTime() > Date.now() + FORCED_AHEAD_MS;
   const key = `${slug}/${schedulerJobName}@${scheduledFor.toISOString()}${isForced ? `/forced/${randomUUID()}` : ''}`;
   return { trigger: 'scheduler', delivery: { key, scheduledFor, schedulerJobName } };

@@ -59,7 +59,7 @@ export class BatchPass<Row> {
         this.#progress.update(this.#done);
       }
       this.#checkFailures(NOTHING, true);
-      this.#plan.maxFailures.checkEnd(this.#done);
+      this.#plan.maxFailures.checkEnd(this.#done, this.#done.processed > this.#start.processed);
     } finally {
       this.#progress.update(this.#done, true);
       await source.close();
@@ -91,8 +91,8 @@ export class BatchPass<Row> {
     try {
       if (page.rows.length > 0) await performPage(work, page.rows, trx, outcome);
     } catch (error) {
-      if (!trx) await this.#saveLeading(page, outcome.leading());
-      // The page is rolled back; what failed in it says why.
+      if (!trx) await this.#saveLeading(page, outcome);
+      // The page is rolled back; what failed in it says why. Its cursor is not saved, so a resumed run does these again and forgets them.
       else if (error instanceof TooManyFailures) this.#failures.add(outcome.failures);
       throw error;
     }
@@ -109,12 +109,13 @@ export class BatchPass<Row> {
   }
 
   /** Of a page that was not finished, those that were done before the first that was not: a resumed run need not repeat them. */
-  async #saveLeading(page: Page<Row>, leading: Done): Promise<void> {
+  async #saveLeading(page: Page<Row>, outcome: PageOutcome): Promise<void> {
+    const leading = outcome.leading();
     const position = leading.processed > 0 ? page.positionAfter(leading.processed) : undefined;
     if (position === undefined) return;
     try {
       const done = sum(this.#done, leading);
-      await this.#save(position, done, undefined);
+      await this.#save(position, done, undefined, outcome.failedFrom(leading.processed));
       this.#done = done;
     } catch (error) {
       // Why the page ended matters more. At worst a resumed run repeats the rows.
@@ -122,10 +123,10 @@ export class BatchPass<Row> {
     }
   }
 
-  async #save(position: JSONData, done: Done, trx: Knex.Transaction | undefined): Promise<void> {
+  async #save(position: JSONData, done: Done, trx: Knex.Transaction | undefined, redone?: readonly JSONData[]): Promise<void> {
     const { step, work } = this.#plan;
     // A dry run's transaction is read-only, and has nothing to be saved together with.
-    if (position !== null) await step.checkpoint({ position, ...done }, work.isDryRun ? undefined : trx);
+    if (position !== null) await step.checkpoint({ position, ...done }, work.isDryRun ? undefined : trx, redone);
   }
 
   async #findTotal(): Promise<void> {

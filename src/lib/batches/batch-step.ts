@@ -21,8 +21,8 @@ export interface BatchStep {
   /** Somebody may look at the progress, so that a total is worth finding out. */
   readonly isWatched: boolean;
   readonly progress: (counts: RunProgress) => void;
-  /** Has the run keep `state`; with `trx`, from its commit on. */
-  checkpoint(state: StepState, trx?: Knex.Transaction): Promise<void>;
+  /** Has the run keep `state`; with `trx`, from its commit on. @param redone keys of failed rows, reported since the last one, that `state` is not past */
+  checkpoint(state: StepState, trx?: Knex.Transaction, redone?: readonly JSONData[]): Promise<void>;
   /** Has the run keep a failed row; with `trx`, from its commit on. */
   readonly failure: (key: JSONData, error: unknown, trx?: Knex.Transaction) => void;
 }
@@ -66,20 +66,21 @@ export async function inStep<T>(run: BatchRun | undefined, work: (step: BatchSte
 }
 
 function outerStep(run: BatchRun, steps: RunSteps, number: string): BatchStep {
+  const ofRun = (key: JSONData): JSONData => (number === '1' ? key : { step: number, key });
   return {
     start: steps.states[number],
     onlyKeys: run.onlyKeys && keysOfStep(run.onlyKeys, number),
     isWatched: true,
     progress: (counts) => run.progress(counts),
-    async checkpoint(state, trx) {
+    async checkpoint(state, trx, redone) {
       const states: Steps = { ...steps.states, [number]: state };
-      await run.checkpoint({ steps: states as unknown as JSONData }, trx);
+      await run.checkpoint({ steps: states as unknown as JSONData }, trx, redone?.map(ofRun));
       const keep = () => void (steps.states[number] = state);
       // Not before the commit: the next step's checkpoint saves this state again.
       if (trx) void trx.executionPromise.then(keep, () => undefined);
       else keep();
     },
-    failure: (key, error, trx) => run.failure({ key: number === '1' ? key : { step: number, key }, error }, trx),
+    failure: (key, error, trx) => run.failure({ key: ofRun(key), error }, trx),
   };
 }
 

@@ -19,10 +19,17 @@ export class TooManyFailures extends StatusError {
 export class EveryItemFailed extends TooManyFailures {
   override readonly name = 'EveryItemFailed';
 
-  constructor(counts: Done) {
-    super(`Every item failed: ${counts.failed} of ${counts.processed}. See the run's failures.`, counts);
+  /** @param isNew whether this attempt of the run processed any of them; otherwise all failed in former ones, and a resumed run passes over them */
+  constructor(counts: Done, isNew = true) {
+    const which = isNew
+      ? `Every item failed: ${counts.failed} of ${counts.processed}. See the run's failures.`
+      : `Nothing is left to resume: all ${counts.processed} items were processed before, and every one failed.`;
+    super(`${which} ${RETRY}`, counts);
   }
 }
+
+/** Without the run's id, so that the same failures have the same message. */
+const RETRY = 'Once the cause is mended, retry the failed items: npm run -s job -- retry <id> --only-failed, or POST /runs/<id>/retry?only=failed.';
 
 /** Of a smaller sample, a share says little. */
 const LEAST_SAMPLE = 100;
@@ -52,8 +59,8 @@ export class MaxFailures {
     if (isOver) throw new TooManyFailures(`Stopped: ${failed} of ${processed} failed, and maxFailures is ${this.#given}. See the run's failures.`, done);
   }
 
-  /** @param done at the end, in all attempts of the run together @throws {EveryItemFailed} */
-  checkEnd(done: Done): void {
-    if (done.processed > 0 && done.succeeded === 0 && !this.#mayAllFail) throw new EveryItemFailed(done);
+  /** @param done at the end, in all attempts of the run together @param isNew whether any of it was done in this attempt @throws {EveryItemFailed} */
+  checkEnd(done: Done, isNew: boolean): void {
+    if (done.processed > 0 && done.succeeded === 0 && !this.#mayAllFail) throw new EveryItemFailed(done, isNew);
   }
 }

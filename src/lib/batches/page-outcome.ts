@@ -43,6 +43,11 @@ export class PageOutcome implements PageSink {
     return { processed: this.#succeeded + this.#failed, succeeded: this.#succeeded, failed: this.#failed };
   }
 
+  /** The keys of the rows that failed, from the one at `place` on. */
+  failedFrom(place: number): JSONData[] {
+    return this.#keys.filter((_, at) => at >= place && this.#ends[at] === 'failed');
+  }
+
   /** The rows that ended before the first one that did not. */
   leading(): Done {
     const open = this.#ends.indexOf(undefined);

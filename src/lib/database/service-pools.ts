@@ -62,15 +62,20 @@ function servicePool(options: () => pg.PoolConfig): ServicePool {
 
 const ignore = (): void => undefined;
 
-/** Runs' starts, outcomes and leases. Small: one statement carries all the runs that wait. */
-export const recorderPool = servicePool(() => ({
-  max: 4,
+const recording = (max: number): pg.PoolConfig => ({
+  max,
   application_name: 'commons-recorder',
   query_timeout: 10_000,
   // Without these the batched UPDATE ... FROM unnest() is planned as a join over the whole table until it was analysed.
   // And one row that somebody locks must not keep the outcomes of all others waiting.
   options: '-c enable_hashjoin=off -c enable_mergejoin=off -c lock_timeout=1s',
-}));
+});
+
+/** Runs' starts, outcomes and leases. Small: one statement carries all the runs that wait. */
+export const recorderPool = servicePool(() => recording(4));
+
+/** Claims that may wait for what another transaction holds. However many of them wait, outcomes and leases have their own connections. */
+export const claimPool = servicePool(() => recording(2));
 
 /** What runs say of themselves, their log lines and failed items: a table that somebody locks must keep no outcome and no lease waiting. */
 export const logPool = servicePool(() => ({ max: 2, application_name: 'commons-log', query_timeout: 10_000, options: '-c lock_timeout=1s' }));

@@ -1,4 +1,6 @@
+import { patiently } from '../../lib/database/patiently.js';
 import { recorderPool } from '../../lib/database/service-pools.js';
+import { envConfig } from '../../lib/env-config.js';
 import { sqlMayBecome } from './run-status.js';
 
 /**
@@ -6,7 +8,7 @@ import { sqlMayBecome } from './run-status.js';
  * @returns false when the run has ended already
  */
 export async function requestCancel(id: string, requestedBy: string | undefined): Promise<boolean> {
-  const { rowCount } = await recorderPool.query({
+  const cancel = () => recorderPool.query({
     text: `update batch_job_run
            set "cancelRequestedAt" = coalesce("cancelRequestedAt", now()), "cancelRequestedBy" = coalesce("cancelRequestedBy", $2),
              status = case status when 'queued' then 'cancelled' else status end,
@@ -14,5 +16,7 @@ export async function requestCancel(id: string, requestedBy: string | undefined)
            where id = $1 and ${sqlMayBecome('status', 'cancelled')}`,
     values: [id, requestedBy],
   });
+  // Harmless when repeated.
+  const { rowCount } = await patiently(cancel, envConfig().databaseAcquireTimeout);
   return rowCount === 1;
 }

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { JSONData } from '../../jobs/helpers.js';
 import { patiently } from '../../lib/database/patiently.js';
-import { recorderPool, type Statement } from '../../lib/database/service-pools.js';
+import { claimPool, recorderPool, type Statement } from '../../lib/database/service-pools.js';
 import { writeLanes } from '../../lib/database/write-lanes.js';
 import { envConfig } from '../../lib/env-config.js';
 import { isForeignKeyViolation, isRefusedData } from '../../lib/errors/postgres-fault.js';
@@ -103,7 +103,7 @@ interface ClaimedRow extends pg.QueryResultRow {
   readonly failedItems?: number | null;
 }
 
-const rowsOf = async (statement: Statement): Promise<readonly ClaimedRow[]> => (await recorderPool.query<ClaimedRow>(statement)).rows;
+const rowsOf = async (statement: Statement): Promise<readonly ClaimedRow[]> => (await claimPool.query<ClaimedRow>(statement)).rows;
 
 const claimed = ({ id, attempt, cursor, onlyKeys, failedItems }: ClaimedRow): Claimed => ({
   kind: 'claimed', id, attempt, cursor: cursor ?? undefined, onlyKeys: onlyKeys ?? undefined, failedItems: failedItems ?? undefined,

@@ -96,6 +96,17 @@ export interface Taking {
 }
 
 /**
+ * Whether a failed item is behind the cursor that its run had (`old`), so that an attempt that goes on from there does not do it again.
+ * Without a cursor none is. One from before that was recorded has no number: of it all are, as they were then.
+ */
+const IS_BEHIND = `(old."runId" is not null and (old."failureSeq" is null or failure.attempt < old.attempt or failure.seq < old."failureSeq"))`;
+
+/** How many these are. Before the number was recorded, the run's row knew of those that were not kept, and the table of those before a kill. */
+const FAILED_BEHIND = `greatest(
+            case when old."runId" is not null and old."failureSeq" is null then run."failedItems" end,
+            (select count(*) from batch_job_run_failure failure where failure."runId" = run.id and ${IS_BEHIND}) + coalesce(old."failuresUnkept", 0))`;
+
+/**
  * Makes a run that has ended badly the caller's, as its next attempt. The cursor becomes that attempt's, so that a former one which
  * still works can commit no batch any more. Of several that ask at the same moment one gets the run.
  * @returns a statement whose only row is that of TAKEN_COLUMNS; no row where the run is not to be had
@@ -111,17 +122,19 @@ export function takeRun(given: GivenRun, { id, by, from, keepsPlace }: Taking): 
         set status = 'running', attempt = run.attempt + 1, ${renewed.join(', ')}, claim = given.id, "startedAt" = now(), "leaseUntil" = ${LEASE},
           host = $2, version = $3, "finishedAt" = null, "httpStatus" = null, result = null, error = null, progress = null, writes = null,
           "cancelRequestedAt" = null, "cancelRequestedBy" = null, "asksForKeys" = null,
-          -- After a kill more of them may be kept than the row was told of.
-          "failedItems" = case when $6::boolean then greatest(run."failedItems", (select count(*) from batch_job_run_failure kept where kept."runId" = run.id)) else 0 end
-        from given
+          "failedItems" = case when $6::boolean then ${FAILED_BEHIND} else 0 end
+        from given left join batch_job_run_cursor old on old."runId" = $4
         where run.id = $4 and run.status = any($5) and ${sqlMayBecome('run.status', 'running')}
         returning run.id, run.attempt, run."jobName", run."onlyKeys", run."failedItems"
       ), saved as (
-        insert into batch_job_run_cursor as saved ("runId", attempt) select id, attempt from run
-        on conflict ("runId") do update set attempt = excluded.attempt, cursor = case when $6::boolean then saved.cursor end
+        insert into batch_job_run_cursor as saved ("runId", attempt, "failureSeq") select id, attempt, 0 from run
+        on conflict ("runId") do update set attempt = excluded.attempt, cursor = case when $6::boolean then saved.cursor end, "failureSeq" = 0,
+          "failuresUnkept" = case when $6::boolean then saved."failuresUnkept" else 0 end,
+          "failuresUnkeptBefore" = case when $6::boolean then saved."failuresUnkept" else 0 end
         returning cursor
       ), forgotten as (
-        delete from batch_job_run_failure failure using run where failure."runId" = run.id and not $6::boolean
+        delete from batch_job_run_failure failure using run left join batch_job_run_cursor old on old."runId" = run.id
+        where failure."runId" = run.id and not ($6::boolean and ${IS_BEHIND})
       )${insertEvent(columns, 'run')}
       select run.id, run.attempt, saved.cursor, run."onlyKeys", run."failedItems" from run, saved`,
     values: [envConfig().runLease, ...place(), id, from, keepsPlace, ...columns.source.scalars.values([given])],

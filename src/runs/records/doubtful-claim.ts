@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import type { JSONData } from '../../jobs/helpers.js';
 import { onDatabaseClose } from '../../lib/database/database.js';
-import { recorderPool } from '../../lib/database/service-pools.js';
+import { claimPool, recorderPool } from '../../lib/database/service-pools.js';
 import { envConfig } from '../../lib/env-config.js';
 import logger from '../../lib/logging.js';
 import { runOutsideScope } from '../../lib/run-scope.js';
@@ -30,7 +30,7 @@ export interface FoundRun extends pg.QueryResultRow {
 
 /** The run with that id, or else that of an earlier delivery of the same key. */
 export async function findClaimed(id: string, delivery: Delivery | undefined): Promise<FoundRun | undefined> {
-  const { rows } = await recorderPool.query<FoundRun>({
+  const { rows } = await claimPool.query<FoundRun>({
     text: `select id, attempt, status, claim, "onlyKeys", "failedItems", (select cursor from batch_job_run_cursor where "runId" = run.id) as cursor,
              case status when 'skipped' then coalesce(result, error -> 'data') ->> 'activeRunId' end as "activeRunId",
              case status when 'skipped' then error ->> 'detail' end as "skipDetail"
@@ -39,6 +39,9 @@ export async function findClaimed(id: string, delivery: Delivery | undefined): P
   });
   return rows[0];
 }
+
+/** The error's name of a run that was claimed, and that nobody has begun. */
+export const NOT_STARTED = 'RunNotStarted';
 
 /** ms. A statement that nobody waits for any more may still be waiting for a lock, and commit after that (lock_timeout). */
 const LATEST_COMMIT_MS = 3_000;
@@ -53,6 +56,7 @@ interface Doubt {
 
 const doubtful = new Map<string, Doubt>();
 let isClearing = false;
+let isCloseHeard = false;
 
 /**
  * What a claim started without anybody knowing is a failure, so that it can be started again. However many claims are in doubt, after
@@ -71,8 +75,14 @@ export function abandonClaim(claim: string): Promise<void> {
 /** One that somebody holds locked is tried again, and left to the reaper after a while. */
 async function clearUp(): Promise<void> {
   isClearing = true;
-  // It must not open the database again.
-  onDatabaseClose(async () => [...doubtful.keys()].forEach(dismiss));
+  if (!isCloseHeard) {
+    isCloseHeard = true;
+    // It must not open the database again.
+    onDatabaseClose(async () => {
+      isCloseHeard = false;
+      [...doubtful.keys()].forEach(dismiss);
+    });
+  }
   for (; doubtful.size > 0; await delay(PAUSE_MS, undefined, { ref: false })) {
     const asked = performance.now();
     try {
@@ -96,7 +106,7 @@ const CLAIM = 'coalesce(claim, id)';
 
 /** @returns the claims whose runs it has ended */
 async function failAll(claims: readonly string[]): Promise<ReadonlySet<string>> {
-  const error = JSON.stringify({ name: 'RunNotStarted', message: 'The answer to its start was lost, so the job was not run.' });
+  const error = JSON.stringify({ name: NOT_STARTED, message: 'The answer to its start was lost, so the job was not run.' });
   const { rows } = await recorderPool.query<{ claim: string }>({
     text: `update batch_job_run set status = 'failed', error = $2, "finishedAt" = now(), "leaseUntil" = null
            where id in (select id from batch_job_run where ${CLAIM} = any($1::uuid[]) and ${sqlMayBecome('status', 'failed')} order by id for update skip locked)

@@ -50,6 +50,15 @@ export async function insertFailures(runId: string, attempt: number, failures: r
   else await logPool.query({ text: insert((place) => `$${place}`), values });
 }
 
+/** How many failed items of one attempt of a run are kept. */
+export async function countFailures(runId: string, attempt: number): Promise<number> {
+  const { rows } = await logPool.query<{ count: number }>({
+    text: 'select count(*)::int as count from batch_job_run_failure where "runId" = $1 and attempt = $2',
+    values: [runId, attempt],
+  });
+  return rows[0]!.count;
+}
+
 /** The failed items of the run, in all attempts since it last began anew, in the order they failed. */
 export async function listFailures(runId: string): Promise<FailureRow[]> {
   const { rows } = await readPool.query<FailureRow>({

@@ -22,7 +22,11 @@ export interface LeaseAnswer extends pg.QueryResultRow {
   readonly by: string | null;
 }
 
-/** Renews the leases of runs and writes what is new of them. @returns those that are still running as this attempt */
+/**
+ * Renews the leases of runs and writes what is new of them. A row that somebody holds locked is passed over: it must not cost the other runs
+ * theirs.
+ * @returns those that are still running as this attempt, and were renewed
+ */
 export async function renewLeases(beats: readonly LeaseBeat[]): Promise<readonly LeaseAnswer[]> {
   const { runLease } = envConfig();
   const { rows } = await recorderPool.query<LeaseAnswer>({
@@ -32,12 +36,23 @@ export async function renewLeases(beats: readonly LeaseBeat[]): Promise<readonly
              "asksForKeys" = coalesce(beat.asks, run."asksForKeys")
            from unnest($1::uuid[], $2::jsonb[], $3::jsonb[], $5::int[], $6::int[], $7::boolean[]) as beat (id, progress, writes, attempt, failed, asks)
            where run.id = beat.id and run.attempt = beat.attempt and run.status = 'running'
+             and run.id = any(array(select id from batch_job_run where id = any($1::uuid[]) and status = 'running' order by id for update skip locked))
            returning run.id, run.attempt, run."cancelRequestedAt" is not null as "isCancelled", run."cancelRequestedBy" as by`,
     values: [
       beats.map(({ id }) => id), beats.map(({ progress }) => progress), beats.map(({ writes }) => writes), runLease, beats.map(({ attempt }) => attempt),
       beats.map(({ failedItems }) => failedItems), beats.map(({ asksForKeys }) => asksForKeys),
     ],
     query_timeout: runLease / 4,
+  });
+  return rows;
+}
+
+/** Those of the runs that are running, as whichever attempt. It waits for no lock. */
+export async function findRunning(ids: readonly string[]): Promise<readonly Pick<LeaseAnswer, 'id' | 'attempt'>[]> {
+  const { rows } = await recorderPool.query<LeaseAnswer>({
+    text: `select id, attempt from batch_job_run where id = any($1::uuid[]) and status = 'running'`,
+    values: [ids],
+    query_timeout: envConfig().runLease / 4,
   });
   return rows;
 }

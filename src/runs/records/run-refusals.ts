@@ -51,9 +51,20 @@ export function whyNotCancelled({ id, status, finishedAt }: RefusedRun): string 
     case 'queued':
     case 'running':
       return `Run ${id} is ${status}, since it was started again meanwhile. Cancel it once more: ${how('cancel', id)}`;
+    case 'failed':
+      return `Run ${id} is failed${since(finishedAt)}, ${nothing} To go on with it: ${how('resume', id)}. To begin anew: ${how('retry', id)}. `
+        + `If items of it failed, to do just these: ${how('retry', id, 'only=failed', '--only-failed')}`;
     default:
       return `Run ${id} is ${status}${since(finishedAt)}, ${nothing} ${again}`;
   }
+}
+
+/** How the run stands: "is lost since <time>", "has succeeded at <time>". */
+export function stateOf({ status, finishedAt, startedAt, queuedAt }: Omit<RefusedRun, 'id' | 'host'>): string {
+  if (status === 'succeeded') return `has succeeded${at(finishedAt)}`;
+  if (status === 'skipped') return `was skipped${at(finishedAt)}`;
+  const begin = status === 'queued' ? queuedAt : status === 'running' ? startedAt : finishedAt;
+  return `is ${status}${since(begin)}`;
 }
 
 /** Such as `POST /runs/<id>/cancel, or npm run -s job -- cancel <id>`. */

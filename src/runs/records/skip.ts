@@ -50,9 +50,12 @@ export async function skipRun({ isAlone: _isAlone, sealedBody: _sealedBody, ...r
 /** Whether Postgres refused to start a run because another of its job is active. */
 export const isOverlap = (error: unknown): boolean => (error as { constraint?: unknown } | null)?.constraint === 'batch_job_run_alone';
 
+/** The same for every skipped run, so that they can be counted by it; the detail says which run was active. */
+const MESSAGE = 'Another run of this job was active';
+
 function skippedAs({ id, delivery }: Pick<NewRun, 'id' | 'delivery'>, activeRunId: string | undefined, detail: string): Skipped {
   const data = { activeRunId: activeRunId ?? null };
   const skipped = { kind: 'skipped', id, activeRunId, detail } as const;
   if (delivery) return { ...skipped, httpStatus: 200, result: { skipped: true, ...data } };
-  return { ...skipped, httpStatus: 409, error: { name: 'RunSkipped', message: detail, detail, data } };
+  return { ...skipped, httpStatus: 409, error: { name: 'RunSkipped', message: MESSAGE, detail, data } };
 }
