@@ -40,7 +40,7 @@ async function rollBackNewest(migrations: Migrations, options: RollBackOptions):
   await rollBack(migrations, name);
   writeResult(`rolled back: ${name}\n`);
   if (envConfig().migrateOnStart) {
-    note(`The next command, and the next start of the service, runs it again. To keep it off, delete its file, or set MIGRATE_ON_START=no for both.`);
+    note(`The next command, and the next start of the service, runs it again. To change it, edit its file now, before either. To keep it off, delete its file, or set MIGRATE_ON_START=no for both.`);
   }
 }
 

@@ -5,9 +5,10 @@ import { ServiceError } from './errors/service-error.js';
 import { keepHandled } from './job-files/handled.js';
 import { type CurrentRun, tryCurrentRun } from './run-scope.js';
 
-/** Outside any run, as in a spec of a job that never asks for it. */
+/** Outside any run, as in a spec: nobody stops the job, and whatever else it asks of its run is not there. */
 const NO_RUN = new Proxy({} as CurrentRun, {
   get(_target, name) {
+    if (name === 'signal') return new AbortController().signal;
     throw new Error(`the job asked its run for ${String(name)}, and there is none: in a spec, call it inside inRun() of __tests__/helpers/test-scope.js, or by BatchJobRun.trap`);
   },
 });

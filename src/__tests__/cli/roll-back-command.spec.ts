@@ -54,7 +54,7 @@ describe('migrate:rollback', () => {
   it('takes one back with --yes, the newest alone, and says that the next command runs it again', async () => {
     const ended = await job(['migrate:rollback', '--yes']);
     expect(ended).toMatchObject({ code: 0, stdout: `rolled back: ${KEYS}\n` });
-    expect(ended.stderr).toMatch(/runs it again\. To keep it off, delete its file, or set MIGRATE_ON_START=no for both\.\n$/);
+    expect(ended.stderr).toMatch(/runs it again\. To change it, edit its file now, before either\. To keep it off, delete its file, or set MIGRATE_ON_START=no for both\.\n$/);
     expect([await newest(), await hasColumn()]).toEqual(['20261124000200_run_overlap', false]);
   });
 

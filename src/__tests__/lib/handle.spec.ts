@@ -72,9 +72,11 @@ describe('a job by handle()', () => {
     await expect(greets(buildRequest({ name: 'Grace', limit: 'all' }))).rejects.toMatchObject({ status: 400, details: { errors: [{ path: 'limit' }] } });
   });
 
-  it('may be called outside a run as long as it does not ask for it, and then says what to do', async () => {
+  it('may be called outside a run, where nobody stops it, and says what to do when it asks that run for more', async () => {
     const counts = handle(z.object({ n: z.number().default(2) }), async ({ n }) => n);
     await expect(counts(buildRequest({}))).resolves.toBe(2);
+    const heeds = handle(z.object({}), async (_body, run) => run.signal.aborted);
+    await expect(heeds(buildRequest({}))).resolves.toBe(false);
     await expect(greets(buildRequest({ name: 'Ada' }))).rejects.toThrow(/asked its run for id, and there is none: in a spec, call it inside inRun\(\)/);
   });
 });
