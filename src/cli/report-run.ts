@@ -32,7 +32,7 @@ function reportFinished(run: FinishedRun, took: string): boolean {
   const isSuccess = report(run);
   if (run.writes && Object.keys(run.writes).length > 0) note(`wrote ${JSON.stringify(run.writes)}`);
   const failed = failedItemsText(run.failedItems);
-  const which = failed === undefined ? '' : ` · ${failed}: job failures ${run.id}`;
+  const which = failed === undefined ? '' : ` · ${failed}: npm run -s job -- failures ${run.id}`;
   note(`${run.recorded === 'recorded' ? run.outcome.status : 'unknown'} · run ${run.id} · ${took}${which}`);
   return isSuccess;
 }

@@ -36,7 +36,7 @@ async function allLines(runId: string): Promise<RunLogRow[]> {
 
 function fieldLines(run: RunDetail): string[] {
   const { errorName: _name, errorMessage: _message, durationMs, failedItems, ...fields } = run;
-  const failed = failedItems ? `${failedItems} (which: job failures ${run.id})` : failedItems;
+  const failed = failedItems ? `${failedItems} (which: npm run -s job -- failures ${run.id})` : failedItems;
   const shown = { ...fields, failedItems: failed, duration: durationMs === null ? null : readableDuration(durationMs) };
   const entries = Object.entries(shown).filter(([, value]) => value !== null && value !== undefined);
   const width = Math.max(...entries.map(([name]) => name.length));

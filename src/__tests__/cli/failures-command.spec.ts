@@ -17,14 +17,14 @@ afterEach(killCommands);
 
 describe('a run in which items failed', () => {
   it('says so in the last line of the command, with where to see which', () => {
-    expect(lastLine).toMatch(new RegExp(`^succeeded · run ${id} · [^·]+ · 2 items failed: job failures ${id}$`));
+    expect(lastLine).toMatch(new RegExp(`^succeeded · run ${id} · [^·]+ · 2 items failed: npm run -s job -- failures ${id}$`));
   });
 
   it('says so in the lists, and by show', async () => {
     const [runs, list, show] = await Promise.all([job('runs', '--limit', '1'), job('list'), job('show', id)]);
     expect(runs.stdout).toMatch(new RegExp(`^${id} +own-loop +succeeded \\(2 items failed\\) `, 'm'));
     expect(list.stdout).toMatch(/^own-loop +ok +succeeded \S+Z \(2 items failed\)/m);
-    expect(show.stdout).toMatch(new RegExp(`^failedItems +2 \\(which: job failures ${id}\\)$`, 'm'));
+    expect(show.stdout).toMatch(new RegExp(`^failedItems +2 \\(which: npm run -s job -- failures ${id}\\)$`, 'm'));
   });
 });
 

@@ -241,6 +241,18 @@ describe('a rehearsal', () => {
     expect((await request(app).get(`/runs/${dry!.runId}/failures`)).body.failures).toHaveLength(2);
   });
 
+  it('fails when more items fail in the second run than in the first, although no other is left', async () => {
+    await knex.raw(`create function add_items() returns trigger language plpgsql as $$ begin insert into item (id) values (101), (102); return new; end $$;
+      create trigger adds_items after update on item for each row when (new.id = 1) execute function add_items()`);
+    try {
+      const { status, body } = await post('/jobs/writes/rehearse', { failing: [7, 101, 102] });
+      expect(status).toBe(422);
+      expect(body.steps).toMatchObject([{ failed: 1 }, { failed: 1, verdict: 'warning' }, { processed: 3, failed: 3, verdict: 'failed', reason: expect.stringContaining('Every item failed: 3 of 3') }]);
+    } finally {
+      await knex.raw('drop function add_items cascade');
+    }
+  });
+
   it('ends after a dry run of which every item failed', async () => {
     const { status, body } = await post('/jobs/writes/rehearse', { failing: Array.from({ length: 100 }, (_, n) => n + 1) });
     expect(status).toBe(422);

@@ -1,6 +1,12 @@
+import type { Knex } from 'knex';
 import request from 'supertest';
+import { uuidv7 } from 'uuidv7';
 import knex from '@commons/backend/lib/knex.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
+import { ActiveRun } from '@commons/backend/runs/active-run.js';
+import { executeRun } from '@commons/backend/runs/execute.js';
+import { insertFailures } from '@commons/backend/runs/records/failures.js';
+import { createBatchJobRun } from '../helpers/factories/batch-job-run-factory.js';
 import { useItemTable } from '../helpers/item-table.js';
 import { rowOf } from '../helpers/new-run.js';
 import { callJob, killServiceProcesses, startServiceProcess } from '../helpers/service-process.js';
@@ -53,16 +59,90 @@ describe('a run that succeeded, and in which items failed', () => {
 });
 
 describe('a run that failed, and in which items failed', () => {
-  it('says how many in its problem, keeps the count when it is resumed, and begins at 0 when it is retried', async () => {
+  it('says how many in its problem; resumed, it counts those it did not do again; and it begins at 0 when it is retried', async () => {
     const failed = await post('/jobs/writes', { failing: [7, 50], maxFailures: 1 });
     expect([failed.status, failed.headers['job-run-failed-items']]).toEqual([500, '2']);
     const id = runIdOf(failed);
     await knex('batch_job_run').where({ id }).update({ body: { failing: [95], maxFailures: 0 } });
-    expect((await post(`/runs/${id}/resume`)).headers['job-run-failed-items']).toBe('3');
-    expect(await BatchJobRun.find(id)).toMatchObject({ status: 'failed', attempt: 2, failedItems: 3 });
+    // The page of item 50 was rolled back and done again, and item 50 has succeeded.
+    expect((await post(`/runs/${id}/resume`)).headers['job-run-failed-items']).toBe('2');
+    expect(await BatchJobRun.find(id)).toMatchObject({ status: 'failed', attempt: 2, failedItems: 2 });
+    expect((await BatchJobRun.listFailures(id)).map(({ key }) => key)).toEqual(['7', '95']);
     await knex('batch_job_run').where({ id }).update({ body: {} });
     expect((await post(`/runs/${id}/retry`)).status).toBe(200);
     expect(await BatchJobRun.find(id)).toMatchObject({ status: 'succeeded', attempt: 3, failedItems: 0 });
+  });
+});
+
+/** A run that its caller has the row of, and whose lease lasts. */
+function newActiveRun(): ActiveRun {
+  const run = new ActiveRun({
+    id: uuidv7(), attempt: 1, jobName: 'own-loop', isDryRun: false, timeoutMs: 60_000, trace: undefined, cursor: undefined, onlyKeys: undefined,
+    failedBefore: 0, countWrites: undefined, scrubber: undefined,
+  });
+  run.leaseUntil = performance.now() + 3_600_000;
+  return run;
+}
+
+describe('failed items of transactions', () => {
+  it.each(['rollback', 'outer rollback', 'commit'] as const)('count where they are kept: after a %s', async (end) => {
+    const active = newActiveRun();
+    await createBatchJobRun({ id: active.id, jobName: 'own-loop', status: 'running', finishedAt: null });
+    const failIn = async (trx: Knex.Transaction) => {
+      active.failure({ key: 1, error: new Error('no good') }, trx);
+      await active.checkpoint({ at: 1 }, trx);
+    };
+    const run = await executeRun(active, {
+      perform: async () => {
+        active.failure({ key: 0, error: new Error('no good') });
+        const trx = await knex.transaction();
+        if (end === 'outer rollback') await trx.transaction(failIn);
+        else await failIn(trx);
+        await (end === 'commit' ? trx.commit() : trx.rollback());
+      },
+    });
+    const expected = end === 'commit' ? 2 : 1;
+    expect(await BatchJobRun.listFailures(active.id)).toHaveLength(expected);
+    expect([run.failedItems, (await rowOf(active.id))?.failedItems]).toEqual([expected, expected]);
+  });
+});
+
+describe('a run that is resumed', () => {
+  it('forgets the failures of a loop that has kept no place, since it does all items again', async () => {
+    const { id } = (await createBatchJobRun({ jobName: 'own-loop', status: 'failed', failedItems: 3, body: { failing: [3] } })) as { id: string };
+    await insertFailures(id, 1, [7, 8, 9].map((key, seq) => ({ seq, key: String(key), message: 'no good', fingerprint: 'f' })));
+    await post(`/runs/${id}/resume`);
+    expect(await BatchJobRun.find(id)).toMatchObject({ status: 'succeeded', attempt: 2, failedItems: 1 });
+    expect((await BatchJobRun.listFailures(id)).map(({ key }) => key)).toEqual([3]);
+  });
+
+  it('counts those behind its place that were too many to be kept, however often it is resumed', async () => {
+    const active = newActiveRun();
+    await createBatchJobRun({ id: active.id, jobName: 'own-loop', status: 'running', finishedAt: null, body: { failing: [3] } });
+    await executeRun(active, {
+      perform: async () => {
+        for (let key = 0; key < 10_003; key++) active.failure({ key, error: new Error('no good') });
+        await active.checkpoint({ at: 10_003 });
+        active.failure({ key: 10_003, error: new Error('no good') });
+        throw new Error('and now all of it');
+      },
+    });
+    expect(await rowOf(active.id)).toMatchObject({ status: 'failed', failedItems: 10_004 });
+    for (let time = 0; time < 2; time++) {
+      await post(`/runs/${active.id}/resume`);
+      expect(await rowOf(active.id)).toMatchObject({ status: 'succeeded', attempt: 2 + time, failedItems: 10_004 });
+      expect(await BatchJobRun.listFailures(active.id)).toHaveLength(10_001);
+      await knex('batch_job_run').where({ id: active.id }).update({ status: 'failed' });
+    }
+  });
+
+  it('keeps those of a run from before the place was kept with their number', async () => {
+    const { id } = (await createBatchJobRun({ jobName: 'own-loop', status: 'failed', failedItems: 3, body: {} })) as { id: string };
+    await insertFailures(id, 1, [{ seq: 0, key: '7', message: 'no good', fingerprint: 'f' }]);
+    await knex('batch_job_run_cursor').insert({ runId: id, attempt: 1, cursor: { at: 7 } });
+    await post(`/runs/${id}/resume`);
+    expect(await BatchJobRun.find(id)).toMatchObject({ status: 'succeeded', failedItems: 3 });
+    expect(await BatchJobRun.listFailures(id)).toHaveLength(1);
   });
 });
 
@@ -97,7 +177,7 @@ describe('the failed items of a job with a loop of its own', () => {
     const careless = runIdOf(await post('/jobs/own-loop', { failing: [3, 7], asksForKeys: false }));
     const refused = await retryFailed(careless);
     expect(refused.status).toBe(409);
-    expect(refused.body.detail).toMatch(new RegExp(`^The failed items of run ${careless} cannot be retried alone: its job never asked for run.onlyKeys.*Write in the job: const { onlyKeys } = currentRun\\(\\);`));
+    expect(refused.body.detail).toMatch(new RegExp(`^The failed items of run ${careless}, which has succeeded at \\S+Z, cannot be retried alone: its job never asked for run.onlyKeys.*Write in the job: const { onlyKeys } = currentRun\\(\\);`));
     expect(await BatchJobRun.list({ jobName: 'own-loop', limit: 10 })).toHaveLength(1);
     await post('/jobs/own-loop', { isDryRun: true });
     expect((await retryFailed(careless)).status).toBe(200);
@@ -118,7 +198,7 @@ describe('the failed items of a job with a loop of its own', () => {
     replica.child.kill('SIGKILL');
     await untilLost(id);
     // The item itself is written by a checkpoint or the run's end, and there was none.
-    expect((await retryFailed(id)).body.detail).toMatch(new RegExp(`^Items of run ${id} failed, and it is not known which`));
+    expect((await retryFailed(id)).body.detail).toMatch(new RegExp(`^Items of run ${id}, which is lost since \\S+Z, failed, and it is not known which`));
     expect(await rowOf(id)).toMatchObject({ status: 'lost', failedItems: 1, asksForKeys: null });
   });
 });

@@ -96,8 +96,18 @@ describe('the failed items of a run that failed', () => {
     const lost = await insertRun({ status: 'lost' });
     const [early, none] = await Promise.all([running, lost].map((id) => post(`/runs/${id}/retry?only=failed`)));
     expect(early).toMatchObject({ status: 409, body: { detail: expect.stringMatching(new RegExp(`^Run ${running} is running since \\S+Z: which items fail is known once it has ended`)) } });
-    expect(none).toMatchObject({ status: 409, body: { detail: `No item of run ${lost} failed.` } });
+    expect(none).toMatchObject({ status: 409, body: { detail: expect.stringMatching(new RegExp(`^No item of run ${lost} failed: it is lost\\. To .* POST /runs/${lost}/resume, or `)) } });
+    const done = await insertRun({ status: 'succeeded', finishedAt: knex.fn.now() });
+    expect((await post(`/runs/${done}/retry?only=failed`)).body.detail).toMatch(new RegExp(`^No item of run ${done} failed: it has succeeded at \\S+Z, .*[.]$`));
     expect(await BatchJobRun.find(lost)).toMatchObject({ status: 'lost', attempt: 1 });
+  });
+
+  it('are refused with the run, and what to do, where its body is not kept, or another one comes along', async () => {
+    const redacted = await insertRun({ status: 'lost', isBodyRedacted: true, finishedAt: knex.fn.now() });
+    const whole = await insertRun({ status: 'lost', finishedAt: knex.fn.now() });
+    const refusals = [await post(`/runs/${redacted}/retry`), await post(`/runs/${redacted}/retry`, { failing: [1] }), await post(`/runs/${whole}/retry`, { failing: [1] })];
+    expect(refusals.map(({ status }) => status)).toEqual([409, 400, 400]);
+    for (const [at, id] of [redacted, redacted, whole].entries()) expect(refusals[at]!.body.detail).toMatch(new RegExp(`^.*[Rr]un ${id}, which is lost since \\S+Z, .*(send|start)`));
   });
 
   it('are known after a kill -9 and a resume, all of them', async () => {

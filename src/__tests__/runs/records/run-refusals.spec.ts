@@ -22,6 +22,11 @@ describe('a refusal', () => {
     expect(whyNotCancelled(run({ status: 'timed_out' }))).toContain('timed_out since 2026-11-23T07:00:00Z');
   });
 
+  it('of a run that failed says that it can be retried, and its failed items alone', () => {
+    const text = whyNotCancelled(run({ status: 'failed' }));
+    for (const act of ['resume', 'retry', 'retry?only=failed']) expect(text).toContain(`POST /runs/${ID}/${act}, or `);
+  });
+
   it('leaves out what a row does not hold', () => {
     const bare = run({ host: null, startedAt: null });
     expect(whyNotAgain(bare)).toMatch(new RegExp(`^Run ${ID} is running, so it cannot be started again`));

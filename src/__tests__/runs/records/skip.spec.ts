@@ -3,7 +3,7 @@ import request from 'supertest';
 import { uuidv7 } from 'uuidv7';
 import knex from '@commons/backend/lib/knex.js';
 import { claimRow } from '@commons/backend/runs/records/claim-row.js';
-import { skipRun } from '@commons/backend/runs/records/skip.js';
+import { type Skipped, skipRun } from '@commons/backend/runs/records/skip.js';
 import { createBatchJobRun } from '../../helpers/factories/batch-job-run-factory.js';
 import { holdLock } from '../../helpers/locks.js';
 import { auditOf, newDelivery, newRun, rowOf } from '../../helpers/new-run.js';
@@ -79,6 +79,14 @@ describe('a run that is skipped', () => {
     await knex('batch_job_run').where({ id: activeRunId }).update({ status: 'succeeded' });
     expect(await claimRow(run)).toMatchObject({ kind: 'skipped', id: run.id, activeRunId });
     expect(await rowOf(run.id)).toMatchObject({ status: 'skipped', error: { data: { activeRunId } } });
+  });
+
+  it('has the same message as any other, so that they can be counted, and says the rest in its detail', async () => {
+    const activeRunId = await startActive();
+    const skipped = await skipRun(alone({ id: uuidv7() }));
+    expect(skipped).toMatchObject({ detail: expect.stringContaining(activeRunId) });
+    const [row] = await skippedRows();
+    expect(row.error).toMatchObject({ message: 'Another run of this job was active', detail: (skipped as Skipped).detail });
   });
 
   it('names none when what was in its way has ended meanwhile', async () => {
