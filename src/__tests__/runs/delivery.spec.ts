@@ -1,6 +1,6 @@
 import request from 'supertest';
 import knex from '@commons/backend/lib/knex.js';
-import { recorderPool } from '@commons/backend/lib/database/service-pools.js';
+import { claimPool } from '@commons/backend/lib/database/service-pools.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
 import { callJob, killServiceProcesses, startServiceProcess } from '../helpers/service-process.js';
 import { testApp } from '../helpers/test-app.js';
@@ -50,9 +50,9 @@ describe("a scheduler's delivery", () => {
   it.each(['insert into batch_job_run (', 'update batch_job_run'])('is run although the answer to its start (%s) was lost', async (statement) => {
     const headers = scheduled('throws', '2026-11-23T06:00:00Z');
     if (statement.startsWith('update')) await deliver('throws', headers, { status: 409, data: 'not yet' });
-    const query = recorderPool.query.bind(recorderPool);
+    const query = claimPool.query.bind(claimPool);
     let isLost = false;
-    jest.spyOn(recorderPool, 'query').mockImplementation(async (asked) => {
+    jest.spyOn(claimPool, 'query').mockImplementation(async (asked) => {
       const result = await query(asked);
       if (isLost || !asked.text.includes(statement) || result.rowCount === 0) return result as never;
       isLost = true;

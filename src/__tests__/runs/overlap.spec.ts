@@ -1,6 +1,6 @@
 import request from 'supertest';
 import { uuidv7 } from 'uuidv7';
-import { recorderPool } from '@commons/backend/lib/database/service-pools.js';
+import { claimPool, recorderPool } from '@commons/backend/lib/database/service-pools.js';
 import knex from '@commons/backend/lib/knex.js';
 import { nextTime } from '@commons/backend/lib/job-files/config.js';
 import { BatchJobRun } from '@commons/backend/models/batch-job-run.js';
@@ -123,7 +123,7 @@ describe("a delivery whose run was lost, of a job whose config.overlap is 'skip'
   it('is told to come again while another run of the job is active, at once, and runs once that has ended', async () => {
     const lost = await insertRun({ status: 'lost', deliveryKey: key });
     const other = await insertRun({});
-    const claims = jest.spyOn(recorderPool, 'query');
+    const claims = jest.spyOn(claimPool, 'query');
     const answer = await post(`/jobs/${JOB}`, {}, HEADERS);
     const taken = claims.mock.calls.filter(([{ name }]) => name?.startsWith('take-run'));
     claims.mockRestore();
