@@ -27,6 +27,8 @@ export async function settleRun(run: ActiveRun, settled: Settled): Promise<Finis
   const logged = run.log?.flush();
   const recorded = await commit(run, outcome);
   removeActiveRun(run);
+  // Those that were begun while the outcome was committed: from now on none can be.
+  if (hasOpenSubRuns()) await finishAbandoned(id);
   if (logged) await atMost(LONGEST_LOG_WAIT_MS, logged);
   return { kind: 'finished', id, attempt, settled, outcome, recorded, writes: run.openedDatabase?.writes, failedItems: run.failedItems };
 }

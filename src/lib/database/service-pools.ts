@@ -62,20 +62,23 @@ function servicePool(options: () => pg.PoolConfig): ServicePool {
 
 const ignore = (): void => undefined;
 
-const recording = (max: number): pg.PoolConfig => ({
+const recording = (max: number, lockTimeout: string): pg.PoolConfig => ({
   max,
   application_name: 'commons-recorder',
   query_timeout: 10_000,
   // Without these the batched UPDATE ... FROM unnest() is planned as a join over the whole table until it was analysed.
   // And one row that somebody locks must not keep the outcomes of all others waiting.
-  options: '-c enable_hashjoin=off -c enable_mergejoin=off -c lock_timeout=1s',
+  options: `-c enable_hashjoin=off -c enable_mergejoin=off -c lock_timeout=${lockTimeout}`,
 });
 
-/** Runs' starts, outcomes and leases. Small: one statement carries all the runs that wait. */
-export const recorderPool = servicePool(() => recording(4));
+/**
+ * Runs' starts, outcomes and leases. Small: one statement carries all the runs that wait. It waits for a lock for a moment only: of a statement
+ * that cannot have one row, each row is tried by itself, and the others behind it wait for all of that.
+ */
+export const recorderPool = servicePool(() => recording(4, '250ms'));
 
 /** Claims that may wait for what another transaction holds. However many of them wait, outcomes and leases have their own connections. */
-export const claimPool = servicePool(() => recording(2));
+export const claimPool = servicePool(() => recording(2, '1s'));
 
 /** What runs say of themselves, their log lines and failed items: a table that somebody locks must keep no outcome and no lease waiting. */
 export const logPool = servicePool(() => ({ max: 2, application_name: 'commons-log', query_timeout: 10_000, options: '-c lock_timeout=1s' }));

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { atMost } from '../process/at-most.js';
 import { MOST_ARRAY_BYTES, type PieceBounds, pieceLength } from './piece-length.js';
 import { isLocked, isRefusedData, mayPass } from '../errors/postgres-fault.js';
 
@@ -23,6 +24,9 @@ interface Waiting<Item, Result> {
 
 const SHORTEST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 1_000;
+
+/** Of all batchers: each such try may hold a connection for as long as a statement may wait, and the others must have some left. */
+const atMostTwo = atMost(2);
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -82,6 +86,11 @@ export class WriteBatcher<Item, Result> {
     if (batch.length === 1 || !(isRefusedData(error) || isLocked(error))) return batch.forEach(({ reject }) => reject(error));
     // One bad row must not fail its neighbours, and one that is locked must not hold them up.
     for (const waiting of batch) {
+      // Each that is locked has taken its time already.
+      if (isLocked(error) && waiting.deadline <= performance.now()) {
+        waiting.reject(error);
+        continue;
+      }
       const fault = await this.#tryWrite([waiting]);
       if (fault !== undefined) await this.#recover([waiting], fault.error);
     }
@@ -92,7 +101,7 @@ export class WriteBatcher<Item, Result> {
     let fault: { error: unknown } | undefined = { error };
     while (fault && mayPass(fault.error) && waiting.deadline > performance.now()) {
       await delay(LONGEST_PAUSE_MS * (0.5 + Math.random()));
-      fault = await this.#tryWrite([waiting]);
+      fault = await atMostTwo(() => this.#tryWrite([waiting]));
     }
     if (fault) waiting.reject(fault.error);
   }

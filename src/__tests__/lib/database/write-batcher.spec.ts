@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { WriteBatcher } from '@commons/backend/lib/database/write-batcher.js';
 import { waitUntil } from '../../helpers/wait-until.js';
 
@@ -103,5 +104,47 @@ describe('WriteBatcher', () => {
     });
     await expect(batcher.add(1, 60_000)).rejects.toThrow('fault 42P01');
     expect(batches).toHaveLength(1);
+  });
+});
+
+describe('rows that others hold locked', () => {
+  const locked = () => Object.assign(new Error('canceling statement due to lock timeout'), { code: '55P03' });
+
+  it('are given up at their deadline, without one more try each that the rows behind them would wait for', async () => {
+    let tries = 0;
+    const batcher = new WriteBatcher<number, number>({
+      async write(items) {
+        tries++;
+        await delay(60);
+        if (items.some((item) => item < 20)) throw locked();
+        return [...items];
+      },
+    });
+    const ends = Promise.allSettled(Array.from({ length: 20 }, (_, item) => batcher.add(item, 50)));
+    await expect(batcher.add(99, 60_000)).resolves.toBe(99);
+    expect((await ends).map(({ status }) => status)).toEqual(Array(20).fill('rejected'));
+    expect(tries).toBe(2);
+  });
+
+  it('are tried by themselves two at a time: other statements need connections too', async () => {
+    let going = 0;
+    let most = 0;
+    const batchers = Array.from({ length: 6 }, () => {
+      let isFirst = true;
+      return new WriteBatcher<number, number>({
+        async write(items) {
+          if (isFirst) {
+            isFirst = false;
+            throw locked();
+          }
+          most = Math.max(most, ++going);
+          await delay(500);
+          going--;
+          return [...items];
+        },
+      });
+    });
+    await expect(Promise.all(batchers.map((batcher, at) => batcher.add(at, 60_000)))).resolves.toEqual([0, 1, 2, 3, 4, 5]);
+    expect(most).toBe(2);
   });
 });
