@@ -1,6 +1,6 @@
 import type { JobFiles } from './job-templates.js';
 
-/** Of a template in the house form: what takes the body as it came, and parses it. */
+/** The lines of a template in the house form that take the body as it came, and parse it. */
 const PARSING = /export const (\w+) = async \(body: unknown\) => \{\n  const bodyResult = RequestBody\.safeParse\(body\);\n  if \(!bodyResult\.success\) \{\n[^]*?\n  \}\n  const ([^]*?) = bodyResult\.data;\n/;
 const STATUS_ERROR = /^import \{ StatusError \} from '[^']+';\n/m;
 const REFUSAL = ".rejects.toEqual(new StatusError(400, 'Invalid request body'))";

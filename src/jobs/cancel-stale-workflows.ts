@@ -39,7 +39,7 @@ export const cancelStaleWorkflows = async (body: unknown) => {
   }
   const { overdueDays, reason, batchSize, limit, isDryRun } = bodyResult.data;
   logger.log(`Cancelling workflows that were due more than ${overdueDays} days ago`, TAG, { batchSize, limit, isDryRun });
-  /** Of this attempt, where the run is resumed; what the batches count is of all. */
+  /** Counts this attempt alone, where the run is resumed. What the batches count is the sum of all attempts. */
   let tasks = 0;
 
   const batches = await processInBatches({

@@ -83,7 +83,7 @@ export function readEnvConfig(env: Environment) {
     rateLimit: optional('RATE_LIMIT', parseRateLimit),
     /** Proxies in front, each of which has added the address of whoever called it to X-Forwarded-For. */
     trustedProxies: or('TRUSTED_PROXIES', integer(0, 10), 0),
-    /** Of the hashes that stand in place of personal data; without it they leave no trace. */
+    /** The key of the hashes that stand in place of personal data. Without it personal data leave no trace. */
     redactionKey: optional('REDACTION_KEY', redactionKey),
     /** What encrypts bodies with personal data while their runs may be started again; without it they are not kept. */
     bodyKeys: optional('BODY_KEYS', parseBodyKeys),

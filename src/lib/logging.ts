@@ -24,7 +24,7 @@ export interface ScopedLogger {
 
 const MOST_TAG_BYTES = 100;
 const MOST_MESSAGE_BYTES = 8_192;
-/** Of a line that is kept with its run; the one that is written may be longer. */
+/** The most that is kept with the run of one line's data. What is written of it may be longer. */
 const MOST_KEPT_DATA_BYTES = 8_192;
 
 /**

@@ -10,7 +10,7 @@ interface Internals {
     readonly in?: ZodType;
     readonly innerType?: ZodType;
   };
-  /** Of a lazy: what its getter gave. Zod calls the getter once. */
+  /** What the getter of a lazy schema gave. Zod calls the getter once. */
   readonly innerType?: ZodType;
 }
 

@@ -6,7 +6,7 @@ import type { RunStatus } from './records/run-status.js';
 
 const DELIVERY_PAUSE_MS = 250;
 const PERSON_PAUSE_MS = 100;
-/** Of deliveries: each holds its caller's connection and body. */
+/** The most deliveries that wait at once: each holds its caller's connection and body. */
 const MOST_DELIVERIES = 100;
 
 interface Waiting {

@@ -4,7 +4,7 @@ export class BigQueryError extends Error {
 
   constructor(
     message: string,
-    /** Of https://cloud.google.com/bigquery/docs/error-messages, such as 'invalidQuery' or 'accessDenied'. */
+    /** A reason of https://cloud.google.com/bigquery/docs/error-messages, such as 'invalidQuery' or 'accessDenied'. */
     readonly reason: string | undefined,
     /** HTTP's status. */
     readonly code: number | undefined,

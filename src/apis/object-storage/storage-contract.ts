@@ -42,7 +42,7 @@ export class ObjectExistsError extends StatusError {
   }
 }
 
-/** Of an object's name in UTF-8 (https://cloud.google.com/storage/docs/objects#naming). */
+/** The most bytes of an object's name in UTF-8 (https://cloud.google.com/storage/docs/objects#naming). */
 const MOST_NAME_BYTES = 1_024;
 
 /** @throws {StatusError} 400 for a name that could leave the storage's folder, or that some storage cannot hold */

@@ -33,7 +33,7 @@ export class DirectoryConflict extends Error {
 }
 
 export interface ClinicianDirectory {
-  /** Of what is only read, every change is refused. */
+  /** A file is only read: every change of it is refused. */
   readonly isReadOnly: boolean;
   /** All of it, or an error: half a directory would look as if the other half were gone. */
   list(): Promise<DirectoryListing>;

@@ -65,7 +65,7 @@ interface CommonOptions<Row> {
   /** Whatever the code throws ends the run, as it stands; what fails is then only what `batch` gives to fail(). Default: false. */
   readonly stopOnError?: boolean;
   /**
-   * Of an iterable: it gives the same items in the same order each time, so that a resumed run may pass over those that were
+   * For an iterable: it gives the same items in the same order each time, so that a resumed run may pass over those that were
    * done. Otherwise it starts again from the first one, and repeats. Default: false.
    */
   readonly isRepeatable?: boolean;

@@ -33,7 +33,7 @@ export class BatchPass<Row> {
   readonly #start: Done;
   readonly #progress: BatchProgress;
   readonly #failures: FailureLog;
-  /** Of all attempts of the run. */
+  /** What all attempts of the run have done together. */
   #done: Done;
   #position: JSONData | undefined;
   #hasCounted = false;
@@ -108,7 +108,7 @@ export class BatchPass<Row> {
     this.#plan.maxFailures.check({ processed: processed - start.processed, succeeded: succeeded - start.succeeded, failed: failed - start.failed }, isEnd);
   }
 
-  /** Of a page that was not finished, those that were done before the first that was not: a resumed run need not repeat them. */
+  /** The items of a page that was not finished which were done before the first one that was not. A resumed run need not repeat them. */
   async #saveLeading(page: Page<Row>, outcome: PageOutcome): Promise<void> {
     const leading = outcome.leading();
     const position = leading.processed > 0 ? page.positionAfter(leading.processed) : undefined;

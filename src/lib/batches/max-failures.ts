@@ -31,7 +31,7 @@ export class EveryItemFailed extends TooManyFailures {
 /** Without the run's id, so that the same failures have the same message. */
 const RETRY = 'Once the cause is mended, retry the failed items: npm run -s job -- retry <id> --only-failed, or POST /runs/<id>/retry?only=failed.';
 
-/** Of a smaller sample, a share says little. */
+/** A share of fewer items says little. */
 const LEAST_SAMPLE = 100;
 
 /** What `maxFailures` allows. */

@@ -25,7 +25,7 @@ interface Waiting<Item, Result> {
 const SHORTEST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 1_000;
 
-/** Of all batchers: each such try may hold a connection for as long as a statement may wait, and the others must have some left. */
+/** All batchers share it: each such try may hold a connection for as long as a statement may wait, and the others must have some left. */
 const atMostTwo = atMost(2);
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -70,7 +70,7 @@ function messageOf(error: object, scrub: Scrub): string {
   return text === '' ? partsText(error, scrub) : text;
 }
 
-/** Of an AggregateError without a message, such as Node's for a connection that was refused on every address of a host. */
+/** The message for an AggregateError that has none, such as Node's for a connection that was refused on every address of a host. */
 function partsText(error: object, scrub: Scrub): string {
   const errors = read(error, 'errors');
   const parts = orUndefined(() => (Array.isArray(errors) ? (errors as unknown[]).slice(0, MOST_PARTS) : [])) ?? [];

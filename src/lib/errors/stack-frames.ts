@@ -4,7 +4,7 @@ const MOST_CHARACTERS = 65_536;
 
 /**
  * The frames at the end of an error's stack, each behind a newline, without lines of its message that look like one. '' for no stack.
- * Of more than 64 KB, the last ones. In a time that grows with the stack and the message alone.
+ * A stack of more than 64 KB gives its last frames. In a time that grows with the stack and the message alone.
  */
 export function framesOf(error: object): string {
   const { stack, message } = error as { stack?: unknown; message?: unknown };

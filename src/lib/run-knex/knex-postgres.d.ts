@@ -34,7 +34,7 @@ declare module 'knex/lib/dialects/postgres/index.js' {
 declare module 'knex/lib/dialects/postgres/execution/pg-transaction.js' {
   export default class PostgresTransaction {
     constructor(client: unknown, container: unknown, config: unknown, outerTx: unknown);
-    /** Of this transaction alone. It hands out the one connection. */
+    /** The client of this transaction alone. It hands out the one connection. */
     readonly trxClient: { acquireConnection: () => Promise<unknown> };
     _completed: boolean;
     /** They settle the transaction's promise. */

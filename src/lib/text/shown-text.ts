@@ -31,7 +31,7 @@ function withoutCutEnd(head: string): string {
   return head.slice(0, Math.max(0, Math.min(head.length - LONGEST_PIECE, mayBeSecret ? start : Math.max(start, head.length - MARGIN))));
 }
 
-/** Of what began before the cut nothing is known. A run that goes on beyond the margin is no secret, unless by its signs it is the end of a token or an address. */
+/** Nothing is known of what began before the cut. A run that goes on beyond the margin is no secret, unless by its signs it is the end of a token or an address. */
 function withoutCutStart(tail: string): string {
   const space = tail.search(/\s/);
   const end = space < 0 ? tail.length : space;

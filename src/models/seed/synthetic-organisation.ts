@@ -8,9 +8,9 @@ import type { RealZipCode } from './real-zip-codes.js';
 import { createNames } from './synthetic-names.js';
 
 export interface Organisation {
-  /** Of the user that all of this is attributed to. */
+  /** The id of the user that all of this is attributed to. */
   readonly createdBy: string;
-  /** Of the clinicians. */
+  /** The ids of the clinicians. */
   readonly userIds: readonly string[];
   /** By state. */
   readonly marketIds: ReadonlyMap<string, string>;

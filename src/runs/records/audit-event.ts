@@ -18,7 +18,7 @@ export interface NewAuditEvent extends AuditedAct {
   readonly outcome: 'allowed' | 'denied';
   readonly jobName?: string | undefined;
   readonly runId?: string | undefined;
-  /** Of a refusal: its HTTP status and what was told. */
+  /** The HTTP status of a refusal, and what was told. */
   readonly status?: number | undefined;
   readonly reason?: string | undefined;
 }

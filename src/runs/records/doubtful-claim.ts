@@ -45,7 +45,7 @@ export const NOT_STARTED = 'RunNotStarted';
 
 /** ms. A statement that nobody waits for any more may still be waiting for a lock, and commit after that (lock_timeout). */
 const LATEST_COMMIT_MS = 3_000;
-/** Of more, the reaper takes care, once their leases have passed. */
+/** The reaper takes care of those beyond this number, once their leases have passed. */
 const MOST_DOUBTFUL = 10_000;
 
 interface Doubt {

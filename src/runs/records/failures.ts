@@ -27,7 +27,7 @@ export interface FailureRow extends pg.QueryResultRow {
 export interface FailureGroup extends pg.QueryResultRow {
   readonly fingerprint: string;
   readonly count: number;
-  /** Of the first one. */
+  /** What the first of them says. */
   readonly message: string;
 }
 
