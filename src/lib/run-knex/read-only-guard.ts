@@ -8,7 +8,9 @@ import { isOneStatement } from './statements-of.js';
 const OPEN = 'begin transaction read only; select 1';
 const FENCE = 'set transaction read only; select 1';
 const CLOSE = 'commit';
-const OURS: ReadonlySet<string> = new Set([OPEN, FENCE, CLOSE]);
+/** Does nothing, in a failed transaction too. Once it is answered, so is everything before it. */
+const NOTHING = '';
+const OURS: ReadonlySet<string> = new Set([OPEN, FENCE, CLOSE, NOTHING]);
 
 /** A text of one statement cannot be anything else than its first keyword says. These take a snapshot before they do anything, and end no transaction. */
 const PLAIN = /^\s*(?:select|insert|update|delete|with|values|table|merge)\b/i;
@@ -33,6 +35,8 @@ export class ReadOnlyGuard {
   readonly #guarded: Guarded;
   #turn: Promise<unknown> = Promise.resolve();
   #isFenced = false;
+  /** The driver tells of an error before the server has said what became of the transaction: until then its status is that of before. */
+  #isStatusOld = false;
   /** The open transaction is the guard's, and ends with the job's statement. */
   #isOwn = false;
   /** default_transaction_read_only, as the server reports it with every change; older ones than PostgreSQL 14 do not. */
@@ -70,6 +74,7 @@ export class ReadOnlyGuard {
         results.push(await send(statement));
       }
     } catch (error) {
+      this.#isStatusOld = true;
       // What went wrong first is what the job hears of.
       await this.#close().catch(ignore);
       throw error;
@@ -79,6 +84,10 @@ export class ReadOnlyGuard {
   }
 
   async #fence(statement: string, isAlone: boolean): Promise<void> {
+    if (this.#isStatusOld) {
+      await this.#guarded.ask(NOTHING);
+      this.#isStatusOld = false;
+    }
     const status = this.#guarded.getTransactionStatus();
     if (status === 'T' && !this.#isFenced && !CHARACTERISTICS.test(statement)) {
       await this.#guarded.ask(FENCE);
@@ -96,7 +105,14 @@ export class ReadOnlyGuard {
   async #close(): Promise<void> {
     const isOpen = this.#isOwn && this.#guarded.getTransactionStatus() !== 'I';
     this.#isOwn = false;
-    if (isOpen) await this.#guarded.ask(CLOSE);
+    if (!isOpen) return;
+    try {
+      await this.#guarded.ask(CLOSE);
+    } catch (error) {
+      // Such as a cursor WITH HOLD, which is read now. The transaction is over all the same.
+      this.#isStatusOld = true;
+      throw error;
+    }
   }
 }
 
