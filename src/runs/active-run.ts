@@ -36,8 +36,8 @@ const UNCOUNTED = ['batch_job_run_cursor', 'batch_job_run_failure'];
 /** ms that a cancelled job gets to end by itself, roll back and say its last words. */
 const CANCEL_GRACE_MS = 5_000;
 
-/** Its constructor gives it these. */
-// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- the fields are written down once, in ActiveRunStart.
+/** The fields that its constructor gives it. */
+// eslint-disable-next-line @typescript-eslint/no-unsafe-declaration-merging -- they are written down once, in ActiveRunStart.
 export interface ActiveRun extends Omit<ActiveRunStart, 'onlyKeys'> {}
 
 /**

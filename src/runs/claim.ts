@@ -88,7 +88,7 @@ async function started(row: Claiming): Promise<Claim> {
 }
 
 async function restarted({ id, jobName, trigger, isDryRun, requestedBy, isAlone, audit }: Claiming, restart: NonNullable<RunStart['restart']>): Promise<Claimed> {
-  const taking = { id: restart.id, from: restartable, keepsPlace: restart.keepCursor };
+  const taking = { id: restart.id, attempt: restart.attempt, from: restartable, keepsPlace: restart.keepCursor };
   const claim = await claimNextAttempt({ id, jobName, trigger, isDryRun, requestedBy, isAlone, audit, taking }).catch(async (cause: unknown) => {
     if (!isOverlap(cause)) throw notRecorded(cause);
     // It cannot be recorded as skipped: it has a row, and that says how it ended.

@@ -3,6 +3,7 @@ import type { JSONData } from '../jobs/helpers.js';
 import { describeError } from '../lib/errors/error-description.js';
 import { fingerprintOf } from '../lib/errors/fingerprint.js';
 import { toJson } from '../lib/json/json.js';
+import { patiently } from '../lib/database/patiently.js';
 import { inPieces, MOST_ARRAY_BYTES, pieceLength } from '../lib/database/piece-length.js';
 import type { Scrubber } from '../lib/personal-data/scrubber.js';
 import type { FailuresBehind } from './records/cursor.js';
@@ -110,24 +111,28 @@ export class RunFailureBuffer {
 
   /** Writes what waits. Never rejects: what could not be written waits on. */
   async flush(): Promise<void> {
+    await this.#writeAll().catch(this.#options.onError);
+  }
+
+  /** @throws what kept a piece from being written; the pieces before it are */
+  async #writeAll(): Promise<void> {
     while (this.#waiting.length > 0) {
       const failures = this.#waiting.slice(0, pieceLength(this.#waiting, PIECE));
-      try {
-        await this.#options.write(failures);
-      } catch (error) {
-        return this.#options.onError(error);
-      }
+      await this.#options.write(failures);
       // Two flushes at once write the same ones twice, which changes nothing, and both take them away.
       this.#waiting = this.#waiting.filter(({ seq }) => seq > failures.at(-1)!.seq);
     }
   }
 
-  /** At the run's end, once no transaction of it is open: writes what waits, and counts what was committed. Never rejects. */
-  async settle(): Promise<void> {
-    await this.flush();
+  /**
+   * At the run's end, once no transaction of it is open: writes what waits, and counts what was committed. A fault that may pass is tried
+   * again for `patienceMs`, since a retry of the failed items needs them. Never rejects.
+   */
+  async settle(patienceMs: number): Promise<void> {
+    await patiently(() => this.#writeAll(), patienceMs).catch(this.#options.onError);
     if (!this.#hadTransactions) return;
     try {
-      this.#kept = (await this.#options.count()) + this.#waiting.length;
+      this.#kept = (await patiently(this.#options.count, patienceMs)) + this.#waiting.length;
       this.#isSettled = true;
     } catch (error) {
       this.#options.onError(error);

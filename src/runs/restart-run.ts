@@ -41,7 +41,7 @@ export async function restartRun(registry: JobRegistry, id: string, call: Restar
   if (by?.caller && callers) requireNamed(callers, by.caller, job.slug);
   // A run that cannot be started again is refused before a body is asked for. The claim looks at the status once more.
   if (!onlyFailed && !restartable.includes(run.status)) throw new ServiceError(409, whyNotAgain(run));
-  const start = onlyFailed ? { parentRunId: id, onlyKeys: await failedKeys(run) } : { restart: { id, keepCursor: mode === 'resume' } };
+  const start = onlyFailed ? { parentRunId: id, onlyKeys: await failedKeys(run) } : { restart: { id, attempt: run.attempt, keepCursor: mode === 'resume' } };
   const body = await bodyFor(run, call.body, job);
   return onlyFinished(await runJob(job, { trigger: run.trigger, body, isDryRun: run.isDryRun, trace, by, action: mode, ...start }));
 }
@@ -101,7 +101,7 @@ function whyNoneFailed(run: RunDetail): string {
 }
 
 const whyNoneKept = (run: RunDetail): string =>
-  `Items of ${theRun(run)} failed, and it is not known which: its process died before they were written. Resume the run (${how('resume', run.id)}), or retry the whole of it: ${how('retry', run.id)}`;
+  `Items of ${theRun(run)} failed, and it is not known which: they could not be written, or its process died before. Resume the run (${how('resume', run.id)}), or retry the whole of it: ${how('retry', run.id)}`;
 
 /** For the job's author, who has a loop of their own. */
 const whyNotJustThese = (run: RunDetail): string =>

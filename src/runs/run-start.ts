@@ -28,8 +28,8 @@ export interface RunStart {
   readonly overlap?: 'allow' | 'skip' | undefined;
   /** How what it writes is counted; default: by the answers to its statements. */
   readonly countWrites?: 'exact' | undefined;
-  /** Not a new run, but the next attempt of this one: from its cursor on, or anew. */
-  readonly restart?: { readonly id: string; readonly keepCursor: boolean } | undefined;
+  /** Not a new run, but the next attempt of this one, after `attempt`: from its cursor on, or anew. */
+  readonly restart?: { readonly id: string; readonly attempt: number; readonly keepCursor: boolean } | undefined;
   /** Just the items with these keys. */
   readonly onlyKeys?: readonly JSONData[] | undefined;
   /** The run it belongs to; default: the one it is started in. */

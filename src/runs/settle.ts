@@ -1,3 +1,4 @@
+import { envConfig } from '../lib/env-config.js';
 import logger from '../lib/logging.js';
 import { inTurn } from '../lib/process/loop-turns.js';
 import { runInScope } from '../lib/run-scope.js';
@@ -22,14 +23,14 @@ export async function settleRun(run: ActiveRun, settled: Settled): Promise<Finis
   const outcome = await runInScope(run, () => inTurn(() => outcomeOf(settled, run.stopReason, run.scrubber)));
   runInScope(run, () => report(run, settled, outcome));
   if (hasOpenSubRuns()) await finishAbandoned(id);
-  if (run.failures) await run.failures.settle();
+  if (run.failures) await run.failures.settle(envConfig().outcomeDeadline);
   // Beside the outcome, which waits for no line.
   const logged = run.log?.flush();
   const recorded = await commit(run, outcome);
   removeActiveRun(run);
   // Those that were begun while the outcome was committed: from now on none can be.
   if (hasOpenSubRuns()) await finishAbandoned(id);
-  if (logged) await atMost(LONGEST_LOG_WAIT_MS, logged);
+  if (logged) await orAfter(LONGEST_LOG_WAIT_MS, logged);
   return { kind: 'finished', id, attempt, settled, outcome, recorded, writes: run.openedDatabase?.writes, failedItems: run.failedItems };
 }
 
@@ -37,7 +38,7 @@ export async function settleRun(run: ActiveRun, settled: Settled): Promise<Finis
 const LONGEST_LOG_WAIT_MS = 1_000;
 
 /** Resolves as `work`, which never rejects, does; or in vain after `ms`. */
-function atMost(ms: number, work: Promise<void>): Promise<void> {
+function orAfter(ms: number, work: Promise<void>): Promise<void> {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
     void work.then(() => {

@@ -44,7 +44,7 @@ const WAYS: readonly Way[] = [
     lock: ROW,
     attempt: 2,
   },
-  { name: 'a run that is started again', statement: /take-run-by-restart/, prepare: async () => ({ restart: { id: await endedRun(), keepCursor: true } }), lock: ROW, attempt: 2 },
+  { name: 'a run that is started again', statement: /take-run-by-restart/, prepare: async () => ({ restart: { id: await endedRun(), attempt: 1, keepCursor: true } }), lock: ROW, attempt: 2 },
 ];
 
 const rowsOfJob = () => knex('batch_job_run').where({ jobName: JOB }).select('*');

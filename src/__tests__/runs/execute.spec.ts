@@ -141,7 +141,7 @@ describe('a run that was claimed', () => {
     const ended = await createBatchJobRun({ jobName: JOB, status: 'lost', onlyKeys: JSON.stringify([3, 4]) });
     const id = String(ended.id);
     await knex('batch_job_run_cursor').insert({ runId: id, attempt: 1, cursor: { at: 7 } });
-    const run = await claimed({ restart: { id, keepCursor: true } });
+    const run = await claimed({ restart: { id, attempt: 1, keepCursor: true } });
     const { outcome } = await executeRun(run, { perform: ({ cursor, onlyKeys, attempt }) => ({ cursor, onlyKeys, attempt }) });
     expect(JSON.parse(outcome.text!)).toEqual({ cursor: { at: 7 }, onlyKeys: [3, 4], attempt: 2 });
   });

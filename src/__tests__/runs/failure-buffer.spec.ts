@@ -35,7 +35,7 @@ describe('the count of failed items', () => {
       failures.add(failed(1), trx);
       await failures.flushIn(trx);
       await trx.rollback();
-      await failures.settle();
+      await failures.settle(0);
       expect([failures.items, errors.length]).toEqual(isReachable ? [1, 0] : [2, 1]);
     }
   });

@@ -7,6 +7,7 @@ import { ActiveRun } from '@commons/backend/runs/active-run.js';
 import { executeRun } from '@commons/backend/runs/execute.js';
 import { insertFailures } from '@commons/backend/runs/records/failures.js';
 import { createBatchJobRun } from '../helpers/factories/batch-job-run-factory.js';
+import { holdLock } from '../helpers/locks.js';
 import { useItemTable } from '../helpers/item-table.js';
 import { rowOf } from '../helpers/new-run.js';
 import { callJob, killServiceProcesses, startServiceProcess } from '../helpers/service-process.js';
@@ -38,6 +39,17 @@ describe('a run that succeeded, and in which items failed', () => {
     const again = await post('/jobs/own-loop', { failing: [3] }, headers);
     expect(runIdOf(again)).toBe(runIdOf(first));
     expect([first, again].map((answer) => answer.headers['job-run-failed-items'])).toEqual(['1', '1']);
+  });
+
+  it('keeps them though their table is locked as it ends: its outcome waits for that, since a retry needs them', async () => {
+    // For longer than one statement waits.
+    const lock = await holdLock(process.env.DATABASE_URL!, 'lock table batch_job_run_failure in share mode');
+    const answering = post('/jobs/own-loop', { failing: [3, 7] }).then((answer) => answer);
+    await lock.untilWaitingAnew();
+    await lock.release();
+    const answer = await answering;
+    expect(answer.status).toBe(200);
+    expect((await BatchJobRun.listFailures(runIdOf(answer))).map(({ key }) => key)).toEqual([3, 7]);
   });
 
   it('counts all of them, of which 10,000 are kept', async () => {

@@ -82,7 +82,7 @@ async function claimOne(run: Claiming): Promise<Claim> {
   if (found.id === run.id && found.status === 'skipped') return skipRun(run);
   const elsewhere = { kind: 'elsewhere', id: found.id } as const;
   if (!redeliverable.includes(found.status)) return elsewhere;
-  const [taken] = await rowsOf(takeRun({ ...run, sealedBody: run.seal(found.id) }, { id: found.id, by: 'delivery', from: redeliverable, keepsPlace: false }));
+  const [taken] = await rowsOf(takeRun({ ...run, sealedBody: run.seal(found.id) }, { id: found.id, attempt: found.attempt, by: 'delivery', from: redeliverable, keepsPlace: false }));
   return taken ? claimed(taken) : ((await findOwn(found.id, run.id)) ?? elsewhere);
 }
 
@@ -111,7 +111,7 @@ const claimed = ({ id, attempt, cursor, onlyKeys, failedItems }: ClaimedRow): Cl
 
 /** What a person asks for of a run that has ended badly: its next attempt. */
 export interface Restart extends Pick<NewRun, 'id' | 'jobName' | 'trigger' | 'isDryRun' | 'requestedBy' | 'isAlone' | 'audit'> {
-  readonly taking: Pick<Taking, 'id' | 'from' | 'keepsPlace'>;
+  readonly taking: Omit<Taking, 'by'>;
 }
 
 /** @returns undefined when the run is not one that can be started again (any more) @throws as claimRow */

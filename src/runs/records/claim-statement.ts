@@ -88,6 +88,8 @@ const RENEWED = {
 export interface Taking {
   /** The run that is taken. */
   readonly id: string;
+  /** Its attempt when it was looked at: what was found then, its body say, is no longer true of a later one. */
+  readonly attempt: number;
   readonly by: keyof typeof RENEWED;
   /** Statuses that it may be in. */
   readonly from: readonly RunStatus[];
@@ -109,10 +111,10 @@ const FAILED_BEHIND = `greatest(
 /**
  * Makes a run that has ended badly the caller's, as its next attempt. The cursor becomes that attempt's, so that a former one which
  * still works can commit no batch any more. Of several that ask at the same moment one gets the run.
- * @returns a statement whose only row is that of TAKEN_COLUMNS; no row where the run is not to be had
+ * @returns a statement whose only row is the attempt that was taken, with its cursor; no row where the run is not to be had
  */
-export function takeRun(given: GivenRun, { id, by, from, keepsPlace }: Taking): Statement {
-  const columns = columnsNamed(RENEWED[by], 7);
+export function takeRun(given: GivenRun, { id, attempt, by, from, keepsPlace }: Taking): Statement {
+  const columns = columnsNamed(RENEWED[by], 8);
   const renewed = columns.ofRun.filter(({ name }) => name !== 'id').map(({ name, value }) => `${name} = ${value}`);
   return {
     name: `take-run-by-${by}`,
@@ -124,7 +126,7 @@ export function takeRun(given: GivenRun, { id, by, from, keepsPlace }: Taking): 
           "cancelRequestedAt" = null, "cancelRequestedBy" = null, "asksForKeys" = null,
           "failedItems" = case when $6::boolean then ${FAILED_BEHIND} else 0 end
         from given left join batch_job_run_cursor old on old."runId" = $4
-        where run.id = $4 and run.status = any($5) and ${sqlMayBecome('run.status', 'running')}
+        where run.id = $4 and run.attempt = $7 and run.status = any($5) and ${sqlMayBecome('run.status', 'running')}
         returning run.id, run.attempt, run."jobName", run."onlyKeys", run."failedItems"
       ), saved as (
         insert into batch_job_run_cursor as saved ("runId", attempt, "failureSeq") select id, attempt, 0 from run
@@ -137,6 +139,6 @@ export function takeRun(given: GivenRun, { id, by, from, keepsPlace }: Taking): 
         where failure."runId" = run.id and not ($6::boolean and ${IS_BEHIND})
       )${insertEvent(columns, 'run')}
       select run.id, run.attempt, saved.cursor, run."onlyKeys", run."failedItems" from run, saved`,
-    values: [envConfig().runLease, ...place(), id, from, keepsPlace, ...columns.source.scalars.values([given])],
+    values: [envConfig().runLease, ...place(), id, from, keepsPlace, attempt, ...columns.source.scalars.values([given])],
   };
 }

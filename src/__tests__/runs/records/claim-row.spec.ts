@@ -125,7 +125,7 @@ describe('the row of a run that is claimed', () => {
         await knex('batch_job_run_failure').insert({ runId: id, attempt: 4, seq: 1, key: JSON.stringify('k'), message: 'm', fingerprint: 'f' });
         const run = { ...any, jobName, isAlone };
         for (let time = 0; time < 2; time++) {
-          const claim = await claimNextAttempt({ ...run, taking: { id, from: restartable, keepsPlace } });
+          const claim = await claimNextAttempt({ ...run, taking: { id, attempt: 4, from: restartable, keepsPlace } });
           expect(claim).toEqual({ kind: 'claimed', id, attempt: 5, cursor: keepsPlace ? { at: 9 } : undefined, onlyKeys: ['old'], failedItems: keepsPlace ? 7 : 0 });
           expect(await rowOf(id)).toEqual({
             ...begunAnew(before, run.id), isDryRun: run.isDryRun, requestedBy: run.requestedBy ?? null, overlapKey: isAlone ? jobName : null,
@@ -137,6 +137,16 @@ describe('the row of a run that is claimed', () => {
       }),
       { numRuns: NUM_RUNS },
     );
+  });
+
+  it('that a person starts again is not taken once another attempt of it began: what was read of it, its body say, is no longer so', async () => {
+    const jobName = `job-${uuidv7()}`;
+    const before = await earlierRun({ jobName });
+    const id = String(before.id);
+    const claim = { ...newRun(), jobName, taking: { id, attempt: 3, from: restartable, keepsPlace: false } };
+    expect(await claimNextAttempt(claim)).toBeUndefined();
+    expect(await rowOf(id)).toEqual(before);
+    expect(await claimNextAttempt({ ...claim, taking: { ...claim.taking, attempt: 4 } })).toMatchObject({ id, attempt: 5 });
   });
 
   it('as skipped has every column too, but for its place and its sealed body', async () => {

@@ -82,7 +82,7 @@ const ACTS: readonly Act[] = [
     refusal: (_subject, from) => (from === to ? 'recorded' : 'fenced'),
   })),
   // It takes a run from whatever status, if the statement does.
-  { name: 'starting it again', to: 'running', perform: ({ id }) => claimNextAttempt({ ...newRun(), taking: { id, from: RUN_STATUSES, keepsPlace: true } }), refusal: () => undefined },
+  { name: 'starting it again', to: 'running', perform: ({ id }) => claimNextAttempt({ ...newRun(), taking: { id, attempt: ATTEMPT, from: RUN_STATUSES, keepsPlace: true } }), refusal: () => undefined },
   { name: 'delivering it again', to: 'running', perform: ({ delivery }) => claimRow(newRun({ delivery })), refusal: ({ id }) => ({ kind: 'elsewhere', id }) },
   { name: 'asking it to stop', to: 'cancelled', perform: ({ id }) => requestCancel(id, 'somebody'), refusal: () => false, asksFrom: 'running' },
   { name: 'taking it for lost', to: 'lost', perform: async ({ id }) => (await markLostRuns()).some((run) => run.id === id), refusal: () => false },
@@ -160,6 +160,6 @@ describe('a run in the database', () => {
   it('that a person has cancelled is not started again by a delivery, and is by a person', async () => {
     const { id, delivery } = await subjectIn('cancelled');
     expect(await claimRow(newRun({ delivery }))).toEqual({ kind: 'elsewhere', id });
-    expect(await claimNextAttempt({ ...newRun(), taking: { id, from: restartable, keepsPlace: true } })).toMatchObject({ id, attempt: ATTEMPT + 1 });
+    expect(await claimNextAttempt({ ...newRun(), taking: { id, attempt: ATTEMPT, from: restartable, keepsPlace: true } })).toMatchObject({ id, attempt: ATTEMPT + 1 });
   });
 });
