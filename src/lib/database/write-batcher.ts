@@ -81,26 +81,22 @@ export class WriteBatcher<Item, Result> {
   }
 
   async #recover(batch: readonly Waiting<Item, Result>[], error: unknown): Promise<void> {
-    if (isLocked(error) && batch.length === 1) return void this.#tryAlone(batch[0]!, error);
-    if (mayPass(error) && !isLocked(error)) return this.#tryAgainLater(batch, error);
-    if (batch.length === 1 || !(isRefusedData(error) || isLocked(error))) return batch.forEach(({ reject }) => reject(error));
-    // One bad row must not fail its neighbours, and one that is locked must not hold them up.
+    // Some row is locked. Which one, the others find out beside those that come next, which must not wait for it.
+    if (isLocked(error)) return batch.forEach((waiting) => void this.#tryAlone(waiting, error, batch.length === 1));
+    if (mayPass(error)) return this.#tryAgainLater(batch, error);
+    if (batch.length === 1 || !isRefusedData(error)) return batch.forEach(({ reject }) => reject(error));
+    // One bad row must not fail its neighbours.
     for (const waiting of batch) {
-      // Each that is locked has taken its time already.
-      if (isLocked(error) && waiting.deadline <= performance.now()) {
-        waiting.reject(error);
-        continue;
-      }
       const fault = await this.#tryWrite([waiting]);
       if (fault !== undefined) await this.#recover([waiting], fault.error);
     }
   }
 
-  /** Beside the others, since it may take long. Never rejects. */
-  async #tryAlone(waiting: Waiting<Item, Result>, error: unknown): Promise<void> {
+  /** Beside the others, since it may take long. @param wasAlone the fault is its own, and not that of others it went with. Never rejects. */
+  async #tryAlone(waiting: Waiting<Item, Result>, error: unknown, wasAlone: boolean): Promise<void> {
     let fault: { error: unknown } | undefined = { error };
-    while (fault && mayPass(fault.error) && waiting.deadline > performance.now()) {
-      await delay(LONGEST_PAUSE_MS * (0.5 + Math.random()));
+    for (let hasFailed = wasAlone; fault && mayPass(fault.error) && waiting.deadline > performance.now(); hasFailed = true) {
+      if (hasFailed) await delay(LONGEST_PAUSE_MS * (0.5 + Math.random()));
       fault = await atMostTwo(() => this.#tryWrite([waiting]));
     }
     if (fault) waiting.reject(fault.error);

@@ -126,6 +126,24 @@ describe('rows that others hold locked', () => {
     expect(tries).toBe(2);
   });
 
+  it('keep neither those that went with them nor those that come later waiting', async () => {
+    let isFree = false;
+    const batcher = new WriteBatcher<number, number>({
+      async write(items) {
+        await delay(20);
+        if (!isFree && items.some((item) => item < 20)) throw locked();
+        return [...items];
+      },
+    });
+    const ends = Promise.all(Array.from({ length: 20 }, (_, item) => batcher.add(item, 60_000)));
+    const neighbour = batcher.add(50, 60_000);
+    await expect(neighbour).resolves.toBe(50);
+    // While those are still locked.
+    for (let later = 100; later < 105; later++) await expect(batcher.add(later, 60_000)).resolves.toBe(later);
+    isFree = true;
+    await expect(ends).resolves.toEqual(Array.from({ length: 20 }, (_, item) => item));
+  });
+
   it('are tried by themselves two at a time: other statements need connections too', async () => {
     let going = 0;
     let most = 0;
